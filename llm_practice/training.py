@@ -363,7 +363,7 @@ def _validate(run: _Run, validate: Callable[[nn.Module], dict[str, float]], moni
         run.best = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in run.model.state_dict().items()}
     return len(rows) - 1 - best
 
-# %% ../nbs/pretraining/14_training.ipynb #d087508f
+# %% ../nbs/pretraining/14_training.ipynb #0a8d839f
 def train(
     model: nn.Module,  # Trained in place; ends with the best weights if `validate` is given, else with the last
     batches: Any,  # `len(batches)` and `batches.batch(epoch, index)`, as `llm_practice.data.batching.Batches` has them
@@ -417,7 +417,7 @@ def _loop(run: _Run, validate, validate_every: int, patience: int | None, checkp
         last = run.step == run.total
         due = validate is not None and (run.step % validate_every == 0 or last)
         saving = run.folder is not None and (run.step % checkpoint_every == 0 or last)
-        if due or saving or len(run.pending) >= 10:
+        if due or saving or last or len(run.pending) >= 10:
             run.settle()
             run.history.seconds = time.perf_counter() - start
             display.update(run.history)

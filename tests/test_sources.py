@@ -74,7 +74,8 @@ def test_a_packaged_source_is_what_its_card_says(name, capsys):
     found = load(name)
     assert isinstance(found, Dataset) and len(found) == card(name).rows
     assert sum(path.stat().st_size for path in source_files(name)) == card(name).size
-    assert f"{name}: packaged ({card(name).package} {card(name).version}), {card(name).rows:,} rows" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said == f"{name}: packaged ({card(name).package} {card(name).version}), {card(name).rows:,} rows\n"
     assert all(getattr(card(name), fact) for fact in ("origin", "licence", "language", "sha256", "flaws"))
 
 
@@ -487,7 +488,8 @@ def test_broken_rows_and_files_can_be_skipped(tmp_path):
     write(tmp_path, "c.txt", "d\n")
     with pytest.warns(UserWarning, match="skipped"):
         rows = list(read_files(tmp_path, on_error="skip", streaming=True))
-    assert [(r["path"], r["line"], r["text"]) for r in rows] == [("a.jsonl", 1, "a"), ("a.jsonl", 3, "c"), ("c.txt", 1, "d")]
+    found = [(row["path"], row["line"], row["text"]) for row in rows]
+    assert found == [("a.jsonl", 1, "a"), ("a.jsonl", 3, "c"), ("c.txt", 1, "d")]
 
 
 def test_a_changed_file_is_read_anew(tmp_path):

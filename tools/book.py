@@ -38,9 +38,9 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def chapters() -> list[Path]:
-    "The notebooks in the order of their numbers; the front page, which reports on them, last."
+    "The notebooks in the order of their numbers; the front matter, which reports on the chapters, last."
     found = [p for p in NBS.rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in p.relative_to(NBS).parts)]
-    return sorted(found, key=lambda p: (p.name == "index.ipynb", p.name))
+    return sorted(found, key=lambda p: (p.parent == NBS, p.name))
 
 
 def code_of(nb: nbformat.NotebookNode) -> str:
@@ -93,6 +93,7 @@ def execute(nb: nbformat.NotebookNode, folder: Path, tell) -> float:
         if cell.cell_type == "code" and re.search(r"^#\|\s*eval:\s*false", cell.source, re.M):
             cell.metadata.tags = ["skip-execution"]
     client = NotebookClient(nb, timeout=None, kernel_name="python3", store_widget_state=False, record_timing=False,
+                            extra_arguments=["--IPKernelApp.log_level=40"],
                             resources={"metadata": {"path": str(folder)}})  # fmt: skip
     client.on_cell_start = lambda cell, cell_index: tell(cell_index)
     start = time.perf_counter()
@@ -170,7 +171,7 @@ def run() -> None:
 
 def outputs() -> None:
     "Copy the outputs in `_book/` into `nbs/`, cleaned; then renew the front page and README.md."
-    for path in [*chapters()[:-1], chapters()[-1]]:
+    for path in chapters():
         if path.name == "index.ipynb":
             keys = json.loads((BOOK / "keys.json").read_text())
             os.environ.update(ENVIRONMENT)

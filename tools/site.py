@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -159,6 +160,9 @@ def main() -> int:
     parser.add_argument("source", nargs="?", default="nbs", help="folder of the notebooks (default: nbs)")
     source = Path(parser.parse_args().source).resolve()
     os.chdir(ROOT)
+    if not shutil.which("quarto") and not find_spec("smalldocs"):
+        print("No site was rendered: install Quarto (https://quarto.org), or use Python 3.11 or newer for smalldocs")
+        return 0
     proc, docs = ROOT / "_proc", ROOT / "_docs"
     prepare(source, proc)
     try:

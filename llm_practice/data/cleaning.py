@@ -117,7 +117,7 @@ def squeeze_punctuation(
     "Shorten runs of one punctuation mark or symbol to three."
     return _RUN.sub(r"\1\1\1", text)
 
-# %% ../../nbs/data/06_cleaning.ipynb #7a36ddc1
+# %% ../../nbs/data/06_cleaning.ipynb #a515fc9d
 STEPS: tuple[Callable[[str], str], ...] = (
     join_surrogates,
     unescape,
@@ -130,7 +130,7 @@ STEPS: tuple[Callable[[str], str], ...] = (
     squeeze_punctuation,
 )
 
-
+# %% ../../nbs/data/06_cleaning.ipynb #98012cae
 def normalise(
     text: str,  # Any string, lone surrogates included
     steps: Sequence[Callable[[str], str]] = STEPS,  # Functions from text to text, in order
@@ -147,7 +147,7 @@ def normalise(
             return text
     raise ValueError(f"these steps do not settle, one undoes another: {', '.join(s.__name__ for s in steps)}")
 
-# %% ../../nbs/data/06_cleaning.ipynb #723c256b
+# %% ../../nbs/data/06_cleaning.ipynb #ab91b89c
 def trace(
     text: str,  # Any string
     steps: Sequence[Callable[[str], str]] = STEPS,  # As for `normalise`
@@ -163,7 +163,7 @@ def trace(
         text = after
     return pd.DataFrame(rows, columns=["step", "before", "after"]).set_index("step")
 
-# %% ../../nbs/data/06_cleaning.ipynb #cd782986
+# %% ../../nbs/data/06_cleaning.ipynb #8f7188b2
 def dedup_key(
     text: str,  # Any string
 ) -> str:  # 32 hexadecimal digits; equal for texts that differ only in case, width, spaces and punctuation
@@ -172,7 +172,7 @@ def dedup_key(
     bare = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", normal).casefold()))
     return hashlib.blake2b((bare or normal).encode("utf-8"), digest_size=16).hexdigest()
 
-# %% ../../nbs/data/06_cleaning.ipynb #d05013e8
+# %% ../../nbs/data/06_cleaning.ipynb #5e91c497
 Rule = Callable[[str], str | None]  # A text in; the reason to remove it out, or None
 
 
@@ -193,7 +193,7 @@ def too_short(
     size = _size(text, unit)
     return f"too_short: {size} {unit} < {minimum}" if size < minimum else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #4777be06
+# %% ../../nbs/data/06_cleaning.ipynb #de46930a
 def too_long(
     text: str,
     *,
@@ -204,7 +204,7 @@ def too_long(
     size = _size(text, unit)
     return f"too_long: {size} {unit} > {maximum}" if size > maximum else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #fb50331e
+# %% ../../nbs/data/06_cleaning.ipynb #9f103bdd
 def _share(text: str, belongs: Callable[[str], bool]) -> float:
     "Share of the characters, spaces apart, for which `belongs` is true; 0 for an empty text."
     characters = "".join(text.split())
@@ -220,7 +220,7 @@ def few_letters(
     share = _share(text, str.isalpha)
     return f"few_letters: {share:.2f} < {minimum}" if share < minimum else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #f6ee000e
+# %% ../../nbs/data/06_cleaning.ipynb #2717ca85
 def much_punctuation(
     text: str,
     *,
@@ -240,7 +240,7 @@ def many_digits(
     share = _share(text, str.isdigit)
     return f"many_digits: {share:.2f} > {maximum}" if share > maximum else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #683a88b1
+# %% ../../nbs/data/06_cleaning.ipynb #f845da1a
 def repetitive(
     text: str,
     *,
@@ -255,7 +255,7 @@ def repetitive(
     share = 1 - len(set(pieces)) / len(pieces) if pieces else 0.0
     return f"repetitive: {share:.2f} > {maximum}" if share > maximum else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #23e48969
+# %% ../../nbs/data/06_cleaning.ipynb #553de1ba
 SCRIPTS = {
     "latin": re.compile(r"[A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff]"),
     "han": re.compile(r"[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]"),
@@ -275,7 +275,7 @@ def wrong_script(
     share = len(SCRIPTS[script].findall(text)) / letters if letters else 1.0
     return f"wrong_script: {share:.2f} {script} < {minimum}" if share < minimum else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #c7ea4561
+# %% ../../nbs/data/06_cleaning.ipynb #5c66db23
 def broken_characters(
     text: str,
 ) -> str | None:  # The reason, or None
@@ -283,7 +283,7 @@ def broken_characters(
     found = re.search(r"[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]", text)
     return f"broken_characters: U+{ord(found[0]):04X}" if found else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #9f6bfc75
+# %% ../../nbs/data/06_cleaning.ipynb #7f6be944
 def boilerplate(
     text: str,
     *,
@@ -293,13 +293,13 @@ def boilerplate(
     found = re.search("^(?:" + "|".join(phrases) + ")", text, re.MULTILINE | re.IGNORECASE)
     return f"boilerplate: {found[0][:20]}" if found else None
 
-# %% ../../nbs/data/06_cleaning.ipynb #246379d1
+# %% ../../nbs/data/06_cleaning.ipynb #4aa086b9
 PHRASES = {
-    "en": (r"all rights reserved", r"this (?:site|website) uses cookies", r"please enable javascript", r"click here to"),
+    "en": (r"all rights reserved", r"this (?:web)?site uses cookies", r"please enable javascript", r"click here to"),
     "zh": (r"免费注册 网站导航", r"宾馆反馈 \d{4}年", r"版权所有", r"点击(?:查看|进入|下载)", r"请?登录后"),
 }
 
-# %% ../../nbs/data/06_cleaning.ipynb #7c866869
+# %% ../../nbs/data/06_cleaning.ipynb #16b3b33a
 RULES: dict[str, tuple[Rule, ...]] = {
     "en": (
         partial(too_short, minimum=5, unit="words"),
@@ -325,7 +325,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
 }
 
-# %% ../../nbs/data/06_cleaning.ipynb #972d0ad7
+# %% ../../nbs/data/06_cleaning.ipynb #435a5089
 def reasons(
     text: str,  # A normalised text
     rules: Sequence[Rule],  # Each gives a reason or None
@@ -333,7 +333,7 @@ def reasons(
     "Ask every rule."
     return [reason for rule in rules if (reason := rule(text))]
 
-# %% ../../nbs/data/06_cleaning.ipynb #9fa624f4
+# %% ../../nbs/data/06_cleaning.ipynb #f2a0dd4c
 def _report(cleaned: "Cleaned") -> pd.DataFrame:
     "Documents removed by each rule, and those that this rule alone removed."
     why = [[reason.split(":")[0] for reason in found] for found in cleaned.removed["reasons"]]
@@ -354,7 +354,7 @@ def _examples(cleaned: "Cleaned", rule: str, n: int, width: int) -> pd.DataFrame
     ]
     return pd.DataFrame(rows[:: max(1, len(rows) // n)][:n], columns=[rule, "text"]).set_index(rule)
 
-# %% ../../nbs/data/06_cleaning.ipynb #1d28578a
+# %% ../../nbs/data/06_cleaning.ipynb #878e53b8
 @dataclass(frozen=True)
 class Cleaned:
     "What `clean` kept, what it removed and why."
@@ -377,7 +377,7 @@ class Cleaned:
         "Some of the documents that a rule removed."
         return _examples(self, rule, n, width)
 
-# %% ../../nbs/data/06_cleaning.ipynb #1d0a6e1b
+# %% ../../nbs/data/06_cleaning.ipynb #ffee0a66
 _ADDED = {"changed": Value("bool"), "reasons": datasets.Sequence(Value("string")), "key": Value("string")}
 
 
@@ -403,7 +403,7 @@ def _rules_for(dataset: Dataset, rules: str | Sequence[Rule], column: str) -> Se
         raise ValueError(f"the dataset has a column {min(taken)!r}, which `clean` adds: rename or remove it")
     return RULES[rules] if isinstance(rules, str) else rules
 
-# %% ../../nbs/data/06_cleaning.ipynb #6370b110
+# %% ../../nbs/data/06_cleaning.ipynb #6df6fc12
 def _duplicates(why: list[list[str]], keys: Sequence[str]) -> None:
     "Add a reason to every row whose key occurred before, in a row that passed the rules."
     first: dict[str, int] = {}
@@ -422,7 +422,7 @@ def _removed(judged: Dataset, why: list[list[str]]) -> Dataset:
         table = table.append_column(name, pa.array(values, features.arrow_schema.field(name).type))
     return Dataset(table.replace_schema_metadata(None), info=datasets.DatasetInfo(features=features))
 
-# %% ../../nbs/data/06_cleaning.ipynb #d0d4972c
+# %% ../../nbs/data/06_cleaning.ipynb #4a0f17d3
 def clean(
     dataset: Dataset,  # Any dataset with a text column
     rules: str | Sequence[Rule],  # `en`, `zh`, or rules of your own
@@ -433,8 +433,14 @@ def clean(
     how = {"column": column, "rules": _rules_for(dataset, rules, column)}
     if not len(dataset):
         raise ValueError("the dataset is empty, there is nothing to clean")
-    features = Features({**dataset.features, **_ADDED})
-    judged = dataset.map(_judge, batched=True, fn_kwargs=how, features=features, load_from_cache_file=False, desc="clean")
+    judged = dataset.map(
+        _judge,
+        batched=True,
+        fn_kwargs=how,
+        features=Features({**dataset.features, **_ADDED}),
+        load_from_cache_file=False,
+        desc="clean",
+    )
     why = judged["reasons"][:]
     if duplicates:
         _duplicates(why, judged["key"][:])

@@ -6,7 +6,7 @@
 __all__ = ['SETTINGS', 'settings', 'pretraining_texts', 'chunks', 'count_parameters', 'bert_config', 'look_at_neighbours',
            'fresh_bert', 'pretrained_chinese_bert', 'masked_accuracy', 'fill_masks']
 
-# %% ../../nbs/pretraining/15_bert.ipynb #7d5c4de8
+# %% ../../nbs/pretraining/15_bert.ipynb #2c4eea6e
 import hashlib
 import json
 import math
@@ -21,19 +21,19 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, set_seed
 
 from ..book import artefact, hardware, pick, profile
-from ..data.batching import split
+from ..data.batching import Batches, split
 from ..data.cleaning import dedup_key
 from ..data.sources import load
 from ..data.tokenizers import train_wordpiece
-from .objectives import masked_batches, masked_lm_loss
+from .objectives import PairCollator, masked_and_pair_loss, masked_batches, masked_lm_loss
 from ..training import compute, mean_loss, train
 
-# %% ../../nbs/pretraining/15_bert.ipynb #cdb3d432
+# %% ../../nbs/pretraining/15_bert.ipynb #e3b6e1b2
 SETTINGS = {
     "quick": dict(vocab_size=6000, hidden_size=128, layers=2, heads=4, max_length=128, newspaper=False,
-                  batch_size=32, epochs=3, lr=3e-3, prob=0.15, seed=0),
+                  batch_size=128, epochs=5, lr=3e-3, prob=0.15, pairs=1.0, temperature=0.05, seed=0),
     "full": dict(vocab_size=8000, hidden_size=512, layers=6, heads=8, max_length=128, newspaper=True,
-                 batch_size=128, epochs=30, lr=5e-4, prob=0.15, seed=0),
+                 batch_size=128, epochs=30, lr=5e-4, prob=0.15, pairs=1.0, temperature=0.05, seed=0),
 }  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def fresh_bert(
         look_at_neighbours(model)
     return model
 
-# %% ../../nbs/pretraining/15_bert.ipynb #083d7be2
+# %% ../../nbs/pretraining/15_bert.ipynb #165cbfeb
 def _build(
     folder: Path,  # Gets tokenizer, weights and history
     size: dict[str, Any],  # As `settings` gives them
@@ -155,11 +155,13 @@ def _build(
     learn, held = pretraining_texts(size["newspaper"])
     tokenizer = train_wordpiece(learn, size["vocab_size"])
     tokenizer.model_max_length = size["max_length"]
-    batches = masked_batches(tokenizer, chunks(tokenizer, learn, size["max_length"]), size["batch_size"], size["prob"])
+    rows = [row for row in chunks(tokenizer, learn, size["max_length"]) if len(row["input_ids"]) >= 8]
+    batches = Batches(rows, size["batch_size"], collate=PairCollator(tokenizer, size["prob"]), random_collate=True)
     check = masked_batches(tokenizer, chunks(tokenizer, held, size["max_length"])[:600], 64, size["prob"], shuffle=False)
     model = fresh_bert(tokenizer, **size)
     history = train(
-        model, batches, epochs=size["epochs"], lr=size["lr"], betas=(0.9, 0.98), loss=masked_lm_loss, seed=size["seed"],
+        model, batches, epochs=size["epochs"], lr=size["lr"], betas=(0.9, 0.98), seed=size["seed"],
+        loss=partial(masked_and_pair_loss, weight=size["pairs"], temperature=size["temperature"]),
         validate=lambda m: {"loss": mean_loss(m, check, masked_lm_loss)}, validate_every=max(1, len(batches) // 2),
         folder=folder / "run", checkpoint_every=200, show=show,
     )  # fmt: skip

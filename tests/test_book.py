@@ -1,0 +1,139 @@
+"Profiles, artefacts, fonts and stills; the package without nbdev; notebooks and modules fit for strangers."
+
+import json
+import multiprocessing
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from llm_practice import book
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(str(p.relative_to(ROOT).with_suffix("")).replace("/", ".") for p in (ROOT / "llm_practice").rglob("[!_]*.py"))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_PRACTICE_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_an_artefact_is_built_once_for_its_settings(cache):
+    built = []
+    folders = [book.artefact("a", built.append, size=size) for size in (1, 1, 2)]
+    assert len(built) == 2 and folders[0] == folders[1] != folders[2]
+    assert json.loads((folders[2] / "settings.json").read_text())["size"] == 2
+
+
+def test_a_failed_build_publishes_nothing_and_is_gone_on_with(cache):
+    def build(folder):
+        if not (folder / "half").exists():
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        book.artefact("b", build)
+    assert not [p for p in cache.iterdir() if p.is_dir() and not p.name.endswith(".building")]
+    assert (book.artefact("b", build) / "half").exists()
+
+
+def _build_slowly(cache):
+    import os
+
+    os.environ["LLM_PRACTICE_CACHE"] = str(cache)
+
+    def build(folder):
+        with open(Path(cache) / "builds", "a") as file:
+            file.write("x")
+        time.sleep(0.5)
+
+    book.artefact("slow", build)
+
+
+def test_two_processes_build_one_artefact(cache):
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=_build_slowly, args=(cache,)) for _ in range(2)]
+    [p.start() for p in both], [p.join() for p in both]
+    assert [p.exitcode for p in both] == [0, 0] and (cache / "builds").read_text() == "x"
+
+
+def test_profiles(monkeypatch):
+    monkeypatch.setenv("LLM_PRACTICE_PROFILE", "full")
+    assert book.pick(quick=1, full=2) == 2
+    monkeypatch.setenv("LLM_PRACTICE_PROFILE", "huge")
+    with pytest.raises(ValueError, match="LLM_PRACTICE_PROFILE='huge' is unknown: set it to one of quick, full"):
+        book.profile()
+
+
+def test_figures_have_a_font_with_chinese_characters():
+    from matplotlib.font_manager import findfont
+    from matplotlib.ft2font import FT2Font
+
+    book.set_style()
+    family = book.cjk_font()
+    if family is None:
+        pytest.skip("no font with Chinese characters here: pip install mplfonts")
+    assert family in matplotlib.rcParams["font.family"]
+    assert all(ord(c) in FT2Font(findfont(family)).get_charmap() for c in "大规模语言模型交叉熵")
+
+
+def test_a_missing_font_is_said(monkeypatch):
+    monkeypatch.setattr(book, "CJK_FONTS", ("No Such Font",) * 4)
+    with pytest.warns(UserWarning, match="No font with Chinese characters was found.*pip install mplfonts"):
+        book.set_style()
+
+
+def test_the_still_is_what_the_widget_shows_first():
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import HTML
+    from IPython.utils.capture import capture_output
+
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        book.try_it(lambda n: HTML(f"<b>{n}</b>"), n=[4, 2])
+    shown = captured.outputs[-1].data
+    assert shown["text/html"] == "<b>4</b>" and "application/vnd.jupyter.widget-view+json" in shown
+
+
+def test_modules_import_without_nbdev_and_fastcore():
+    code = f"""
+import sys
+for name in ("nbdev", "fastcore", "execnb", "ghapi", "pytest", "seqeval"):
+    sys.modules[name] = None
+import importlib
+for module in {MODULES}:
+    importlib.import_module(module)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("nbs/**/[!.]*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_say_nothing_of_the_machine_they_ran_on(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/(root|home|Users|work)/\w|/tmp/\w|site-packages", text)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("nbs/**/[0-9]*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_keep_the_style(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert re.match(r"# .+\n\n?> .+", "".join(cells[0]["source"])), "a title, then a sentence after >"
+    headings = [line for c in cells if c["cell_type"] == "markdown" for line in "".join(c["source"]).splitlines()]
+    assert "## Summary" in headings and any(h.startswith("## References") for h in headings)
+
+
+def test_imports_point_forward():
+    order = ["book", "theory", "data", "metrics", "pretraining.objectives", "training", "pretraining", "finetuning", "evaluation"]
+    rank = lambda module: max((i for i, part in enumerate(order) if module.startswith(part)), key=lambda i: len(order[i]))  # noqa: E731
+    for path in (ROOT / "llm_practice").rglob("[!_]*.py"):
+        module = str(path.relative_to(ROOT / "llm_practice").with_suffix("")).replace("/", ".")
+        text = path.read_text(encoding="utf-8")
+        for dots, name in re.findall(r"^from (\.+)([\w.]*) import", text, re.M):
+            base = module.split(".")[: -len(dots)]
+            target = ".".join([*base, name]).strip(".")
+            assert rank(target) <= rank(module), f"{module} imports {target}, which comes later"

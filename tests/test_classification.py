@@ -1,0 +1,84 @@
+"The classifier learns, does not see its padding, and the naive pieces agree with the fast ones."
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from llm_practice.data.batching import Batches, encode, pad
+from llm_practice.data.sources import find_model
+from llm_practice.finetuning.classification import (
+    TextClassificationDataset,
+    TextClassifier,
+    draw,
+    evaluate,
+    lead,
+    text_classifier,
+    train_epoch,
+)
+from llm_practice.training import compute, train
+
+CPU = compute("cpu", torch.float32)
+
+
+def toy(dropout=0.0):
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=60, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+                        max_position_embeddings=24, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)  # fmt: skip
+    return TextClassifier(BertModel(config, add_pooling_layer=False), 2, dropout)
+
+
+def toy_rows(count=120):
+    "Class 1 has token 7 somewhere."
+    generator, rows = torch.Generator().manual_seed(0), []
+    for i in range(count):
+        ids = torch.randint(10, 60, (4 + i % 12,), generator=generator).tolist()
+        rows.append({"input_ids": [2, *ids, *([7] if i % 2 else []), 3], "labels": i % 2})
+    return rows
+
+
+def test_it_learns_what_a_word_means():
+    model, rows = toy(), toy_rows()
+    assert evaluate(model, rows, on=CPU)["f1"] < 0.8
+    train(model, Batches(rows, 16), epochs=12, lr=5e-3, on=CPU, show=False)
+    result = evaluate(model, rows, ["without", "with"], on=CPU)
+    assert result["f1"] > 0.95
+    assert "without" in result["report"] and len(result["predictions"]) == len(rows)
+    torch.testing.assert_close(result["probabilities"].sum(1), torch.ones(len(rows)))
+
+
+def test_padding_changes_nothing():
+    model, rows = toy().eval(), toy_rows(6)
+    with torch.inference_mode():
+        short = torch.cat([model(**pad([row])).logits for row in rows])
+        long = model(**pad(rows, length=24)).logits
+    torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-4)
+
+
+def test_the_naive_way_trains_the_same_model():
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(find_model("minilm"))
+    texts, labels = ["good film", "bad film", "very good", "very bad"] * 8, [1, 0] * 16
+    data = TextClassificationDataset(texts, labels, tokenizer, max_length=16)
+    assert all(tensor.shape == (16,) for name, tensor in data[0].items() if name != "labels")
+    model = text_classifier(find_model("minilm"), 2, dropout=0.0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    first, second = (train_epoch(model, data, 8, optimizer) for _ in range(2))
+    assert second < first
+    assert evaluate(model, encode(tokenizer, texts, labels), on=CPU)["f1"] == 1.0
+    with pytest.raises(ValueError, match="2 texts but 1 labels"):
+        TextClassificationDataset(["a", "b"], [0], tokenizer)
+
+
+def test_a_random_start_has_the_same_shape_and_other_weights():
+    known, fresh = (text_classifier(find_model("minilm"), 5, pretrained=p) for p in (True, False))
+    assert [p.shape for p in known.parameters()] == [p.shape for p in fresh.parameters()]
+    assert not torch.equal(known.encoder.embeddings.word_embeddings.weight, fresh.encoder.embeddings.word_embeddings.weight)
+
+
+def test_lead_and_draw():
+    assert lead("Headline\n\n \nFirst.\nSecond.") == "Headline\nFirst."
+    rows = toy_rows(100)
+    drawn = draw(rows, 20, seed=3)
+    assert sum(row["labels"] for row in drawn) == 10 and drawn == draw(rows, 20, seed=3) != draw(rows, 20, seed=4)
+    assert draw(rows, None, 0) == rows
