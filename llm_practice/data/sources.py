@@ -172,7 +172,7 @@ def fingerprint(
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
-# %% ../../nbs/data/05_sources.ipynb #3ce7409b
+# %% ../../nbs/data/05_sources.ipynb #4d5fcc54
 def _changed(
     c: Card,
     dist: Distribution,
@@ -185,7 +185,8 @@ def _changed(
         path = Path(item.locate())
         got = "no file"
         if path.exists():
-            got = base64.urlsafe_b64encode(hashlib.new(item.hash.mode, path.read_bytes()).digest()).rstrip(b"=").decode()
+            digest = hashlib.new(item.hash.mode, path.read_bytes()).digest()
+            got = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if got != item.hash.value:
             lines.append(f"{item}: expected {item.hash.mode} {item.hash.value}, got {got}")
     return lines
@@ -581,7 +582,7 @@ CARDS["shakespeare"] = Card(
     ),
 )
 
-# %% ../../nbs/data/05_sources.ipynb #c4f53b88
+# %% ../../nbs/data/05_sources.ipynb #030ef66e
 _FOLIO_NAMES = {
     "all_is_well_that_ends_well": "alls_well_that_ends_well",
     "anthonie_and_cleopatra": "antony_and_cleopatra",
@@ -595,8 +596,8 @@ _FOLIO_NAMES = {
 
 @_reader("shakespeare")
 def _shakespeare(files: Sequence[Path]) -> Dataset:
-    edition = ClassLabel(names=["modern", "folio"])
-    features = Features({"work": Value("string"), "edition": edition, "title": Value("string"), "text": Value("string")})
+    text, edition = Value("string"), ClassLabel(names=["modern", "folio"])
+    features = Features({"work": text, "edition": edition, "title": text, "text": text})
     metadata = next(f for f in files if f.stem == "metadata").read_text(encoding="utf-8")
     titles = dict(re.findall(r"^\[(.+?)\]$.*?^title = (.+?)$", metadata, flags=re.MULTILINE | re.DOTALL))
     rows = []

@@ -217,8 +217,10 @@ class Preparer:
             )
         return diagrams.inline_diagrams("".join(blocks), cached)
 
-    def outputs(self, outputs: list) -> list:
-        "A cell's outputs without live widgets: what stands beside a widget is shown, and a widget alone is not."
+    def outputs(self, outputs: list, chapter: Chapter) -> list:
+        """A cell's outputs without live widgets: what stands beside a widget is shown, and a widget alone is not.
+
+        Links in Markdown outputs are rewritten like those in prose."""
         kept = []
         for out in outputs:
             data = out.get("data") or {}
@@ -226,6 +228,9 @@ class Preparer:
                 del data[WIDGET]
                 if not set(data) - {"text/plain"}:
                     continue
+            if "text/markdown" in data:
+                text = "".join(data["text/markdown"])
+                data["text/markdown"] = NOTEBOOK_LINK.sub(lambda m: self.link(m, chapter), text)
             kept.append(out)
         return kept
 
@@ -263,7 +268,7 @@ class Preparer:
             if cell.cell_type == "markdown":
                 cell.source = self.markdown(cell.source, c)
             elif cell.cell_type == "code":
-                cell.outputs = self.outputs(cell.outputs)
+                cell.outputs = self.outputs(cell.outputs, c)
                 self.fold(cell)
         c.nb.metadata.pop("widgets", None)
         cells = [mk_cell(front_matter(c), "raw"), mk_cell(self.page_links(c), "markdown")]
