@@ -162,8 +162,14 @@ def test_links_to_notebooks_become_links_to_pages(tool, chapter, written, shown)
 def test_widgets_leave_their_still(tool, chapter):
     widget = {tool.book.WIDGET: {}, "text/plain": "interactive(…)"}
     outputs = [{"data": dict(widget)}, {"data": {**widget, "image/png": "…"}}, {"name": "stdout", "text": "kept"}]
-    kept = tool.book.Preparer([chapter], []).outputs(outputs)
+    kept = tool.book.Preparer([chapter], []).outputs(outputs, chapter)
     assert len(kept) == 2 and tool.book.WIDGET not in kept[0]["data"] and "image/png" in kept[0]["data"]
+
+
+def test_links_in_markdown_outputs_are_rewritten(tool, chapter):
+    outputs = [{"data": {"text/markdown": "| [Sources](../data/05_sources.ipynb) |"}}]
+    kept = tool.book.Preparer([chapter], []).outputs(outputs, chapter)
+    assert kept[0]["data"]["text/markdown"] == "| [Sources](sources.html) |"
 
 
 @pytest.mark.parametrize("tex", [r"\mathop{\arg\min}_{\theta} J", r"\operatorname*{arg\,min}_{\theta} J", r"\max_x f"])
@@ -324,9 +330,10 @@ def test_diagrams_are_drawn_and_their_links_work(visit, server):
         p
         for p in pages
         if re.search(
-            r'<figure class="diagram">.*?<a [^>]*href="[^"#]+\.html', (DOCS / p).read_text(encoding="utf-8"), re.DOTALL
+            r'<figure class="diagram">(?:(?!</figure>).)*<a [^>]*href="[^"#]+\.html', (DOCS / p).read_text(encoding="utf-8"), re.DOTALL
         )
     ]
+    assert linked, "no diagram links to a chapter"
     for path in linked[:1]:
         page = visit(server + path)
         link = page.locator("figure.diagram svg a").first
