@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab site serve outputs bench constraints clean
+.PHONY: help book test lab site serve outputs constraints clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,9 +40,6 @@ serve: ## serve _docs/ on http://127.0.0.1:8000
 
 outputs: $(STAMP) ## keep the outputs of the last `make book` in nbs/, cleaned, and renew README.md
 	@$(RUN) tools/book.py outputs
-
-bench: $(STAMP) ## run the comparisons in bench/
-	@for script in bench/*.py; do echo "$$script"; $(RUN) $$script || exit 1; done
 
 constraints: ## write the versions installed in .venv to constraints.txt
 	@$(RUN) tools/book.py constraints
