@@ -1,0 +1,134 @@
+"Personal data: every kind, its borders, hard negatives, hostile text, and masks that leave nothing."
+
+import random
+import re
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_practice.data import personal
+from llm_practice.data.cleaning import STEPS, normalise
+from llm_practice.data.personal import (
+    KINDS,
+    Item,
+    find_personal,
+    identity_check,
+    is_identity,
+    luhn,
+    mask_personal,
+)
+
+IDENTITY = "110101190001010014"
+ITEMS = {
+    "EMAIL": ["ann@example.org", "a.b+c_d@mail.example.co.uk", "li(at)example.com", "x [at] example.org", "ann＠example.org", "1@example.org"],
+    "ID": [IDENTITY, "110101 19000101 0014", "110101-19000101-0014", "11010119000101" + "02" + "7" + identity_check("11010119000101027")],
+    "CARD": ["4111111111111111", "4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005", "5555555555554444", "6222021234567890128"],
+    "IP": ["192.0.2.7", "255.255.255.255", "2001:db8::8a2e:370:7334", "2001:db8:0:0:0:0:2:1", "fe80::1", "::ffff:192.0.2.7"],
+    "PHONE": ["13800138000", "138-0013-8000", "138 0013 8000", "+86 13800138000", "0086-13800138000", "010-62770000", "(010)62770000", "（0755）82345678", "0571-87654321转123"]
+    + ["07700 900123", "020 7946 0958", "0161 496 0123", "01632 960 123", "(212) 555-0143", "212-555-0143", "+1 212-555-0143", "+44 20 7946 0958", "+49 30 901820"],
+}  # fmt: skip
+ITEMS["CARD"] = [number for number in ITEMS["CARD"] if luhn(re.sub("[ -]", "", number))]
+NOT = [
+    "2004-12-31", "2004.12.31", "31/12/2004", "12:30:45", "1998-2004", "1,385,550,143", "$13,800,138,000.50", "3.14159265358979", "version 1.2.3.4", "v10.0.0.1",
+    "版本1.2.3.4", "256.1.1.1", "1.2.3", "1.2.3.4.5", "978-7-302-51171-0", "ISBN 9787302511710", "4111111111111112", "110101190001010015", "110101190013010014",
+    "990101190001010014", "@everyone", "name@", "a@b", "a@b.c", "a@b.c1", "a@example.org-", "AC@DC.", "std::vector", "a[::2]", "::", "1::2::3", "12345678901234567890", "12800138000", "138001380001", "6-4 6-3 7-6",
+    "100-200", "555-0143", "a13800138000", "0.4111111111111111", "10-62770000", "",
+]  # fmt: skip
+CASES = [(kind, item) for kind, items in ITEMS.items() for item in items]
+
+
+@pytest.mark.parametrize(("kind", "item"), CASES)
+@pytest.mark.parametrize("frame", ["{}", "call {} now", "电话{}，谢谢", "（{}）", '"{}".', "x\n{}\ny", "联系{}吧", "{};{}"])
+def test_each_item_is_found_exactly(kind, item, frame):
+    text = frame.format(*[item] * frame.count("{}"))
+    found = find_personal(text)
+    assert [(f.kind, text[f.start : f.end]) for f in found] == [(kind, item)] * frame.count("{}")
+    masked = mask_personal(text)
+    assert item not in masked and masked == frame.format(*[f"[{kind}]"] * frame.count("{}")) and mask_personal(masked) == masked
+
+
+@pytest.mark.parametrize("text", NOT)
+@pytest.mark.parametrize("frame", ["{}", "see {} here", "编号{}。"])
+def test_hard_negatives_stay(text, frame):
+    assert find_personal(frame.format(text)) == [] and mask_personal(frame.format(text)) == frame.format(text)
+
+
+def test_check_digits():
+    assert luhn("0") and luhn("79927398713") and not luhn("79927398710")
+    assert identity_check("11010519491231002") == "X" and is_identity("11010519491231002X") and is_identity("11010519491231002x")
+    assert not is_identity("11010519490231002X") and not is_identity("1" * 18) and not is_identity("") and not is_identity("１" * 18)
+
+
+def test_a_card_is_found_before_a_year_and_after_other_digits():
+    text = "no 12 card 4111 1111 1111 1111 2027"
+    assert [text[f.start : f.end] for f in find_personal(text)] == ["4111 1111 1111 1111"]
+
+
+def test_full_width_digits_are_found_after_normalising():
+    assert normalise("１３８００１３８０００", (*STEPS, mask_personal)) == "[PHONE]"
+
+
+def test_kinds_can_be_chosen_and_unknown_ones_are_an_error():
+    text = f"ann@example.org {IDENTITY}"
+    assert mask_personal(text, ["EMAIL"]) == f"[EMAIL] {IDENTITY}" and mask_personal(text, []) == text
+    with pytest.raises(ValueError, match=r"kinds=\['SSN'\] are unknown: use some of EMAIL"):
+        find_personal(text, ["SSN"])
+
+
+def test_the_stricter_kind_comes_first_and_nothing_overlaps():
+    found = find_personal(f"13800138000@example.org {IDENTITY} 4111111111111111")
+    assert [item.kind for item in found] == ["EMAIL", "ID", "CARD"]
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    assert personal._apart([Item(5, 9, "A")], [Item(0, 6, "B"), Item(8, 12, "B"), Item(9, 12, "B")]) == [Item(5, 9, "A"), Item(9, 12, "B")]
+
+
+PIECES = [item for items in ITEMS.values() for item in items] + NOT + ["@", ".", "-", " ", "1", "13", "+", "(", ")", "86", ":", "[PHONE]", "中", "a", "\u200b", "\ud800", "\n", "１"]
+MIX = st.lists(st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=())), max_size=25).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(MIX)
+def test_masks_leave_nothing_and_change_nothing_twice(text):
+    found = find_personal(text)
+    assert all(0 <= item.start < item.end <= len(text) and item.kind in KINDS for item in found)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    masked = mask_personal(text)
+    assert find_personal(masked) == [] and mask_personal(masked) == masked
+    once = normalise(text, (*STEPS, mask_personal))
+    assert normalise(once, (*STEPS, mask_personal)) == once and find_personal(once) == []
+
+
+@pytest.mark.parametrize("number", [2000, pytest.param(100_000, marks=pytest.mark.nightly)])
+def test_marked_items_never_survive(number):
+    rng = random.Random(number)
+    for _ in range(number):
+        kind, item = rng.choice(CASES)
+        head, tail = ("".join(rng.choices(["the ", "电话", "。", "中文", "(", "\n", " ", "\u200b", "，", "x "], k=rng.randrange(6))) for _ in range(2))
+        text = head + item + ("，" if re.match("[(0-9A-Za-z]", tail) else "") + tail
+        if head.endswith("("):
+            continue
+        assert item not in mask_personal(text), (kind, text)
+
+
+SHAPES = ["a", "1", "1 ", "1-", "a@", "@", "a.", "1.", "4111 ", "138", "1:", ":", "+1", "(0", "0 ", " ", "\n", "a.b-c", "[at]", "中", "\ud800", "2001:db8::", "13800138000", "ann@example.org "]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_time_is_linear_in_the_size(shape):
+    seconds = []
+    for size in (50_000, 400_000):
+        start = time.process_time()
+        mask_personal(shape * (size // len(shape)))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 8 * 4 * max(seconds[0], 0.02), seconds
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ten_megabytes(shape):
+    start = time.process_time()
+    assert find_personal(mask_personal(shape * (10_000_000 // len(shape)))) == []
+    assert time.process_time() - start < 300
