@@ -28,5 +28,8 @@ setup(
         for key, value in cfg.items()
         if key.endswith("_requirements")
     },
-    entry_points={"nbdev": [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]},
+    entry_points={
+        "nbdev": [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"],
+        "console_scripts": cfg["console_scripts"].split(),
+    },
 )
