@@ -453,7 +453,7 @@ def test_columns_are_kept_and_whole_files_read(tmp_path):
         ("short.csv", "id,text\n1,a\n2\n", r"short\.csv:3: 1 fields where the first line names 2"),
         ("quote.csv", 'id,text\n1,"a\n', r"quote\.csv:\d: broken CSV"),
         ("header.csv", "id,text\n", r"header\.csv: there is no text"),
-        ("cut.txt.gz", gzip.compress(b"hello\n" * 100)[:-10], r"cut\.txt\.gz: damaged \.gz file"),
+        ("cut.txt.gz", gzip.compress(b"hello\n" * 100)[:-10], r"cut\.txt\.gz:\d+: damaged \.gz file after line"),
         ("plain.txt.gz", "not packed\n", r"plain\.txt\.gz: damaged \.gz file"),
         ("broken.parquet", b"PAR1 and nothing more", r"broken\.parquet: damaged \.parquet file"),
         ("page.pdf", "%PDF", r"files can be \.txt"),
