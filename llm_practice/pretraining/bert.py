@@ -31,7 +31,7 @@ from ..training import compute, mean_loss, train
 # %% ../../nbs/pretraining/15_bert.ipynb #e3b6e1b2
 SETTINGS = {
     "quick": dict(vocab_size=6000, hidden_size=128, layers=2, heads=4, max_length=128, newspaper=False,
-                  batch_size=128, epochs=5, lr=3e-3, prob=0.15, pairs=1.0, temperature=0.05, seed=0),
+                  batch_size=128, epochs=4, lr=3e-3, prob=0.15, pairs=1.0, temperature=0.05, seed=0),
     "full": dict(vocab_size=8000, hidden_size=512, layers=6, heads=8, max_length=128, newspaper=True,
                  batch_size=128, epochs=30, lr=5e-4, prob=0.15, pairs=1.0, temperature=0.05, seed=0),
 }  # fmt: skip

@@ -69,15 +69,20 @@ def masked_html(
     return f"<div>{''.join(boxes)}</div>"
 
 # %% ../../nbs/pretraining/13_objectives.ipynb #4604fe21
+def _hidden_and_word_loss(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    hidden = model.bert(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    chosen = batch["labels"] != -100
+    logits = model.cls(hidden[chosen]).float()
+    total = torch.nn.functional.cross_entropy(logits, batch["labels"][chosen], reduction="sum")
+    return hidden, total / chosen.sum().clamp(min=1)
+
+
 def masked_lm_loss(
     model: Any,  # A BERT of `transformers` with `bert` and `cls`, such as `BertForMaskedLM`
     batch: dict[str, torch.Tensor],  # `input_ids`, `attention_mask`, `labels` (B, L)
 ) -> torch.Tensor:  # Scalar: mean over the chosen positions; 0 if there are none
     "The loss of masked words, with the vocabulary's logits computed only where there is a label."
-    hidden = model.bert(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-    chosen = batch["labels"] != -100
-    logits = model.cls(hidden[chosen]).float()
-    return torch.nn.functional.cross_entropy(logits, batch["labels"][chosen], reduction="sum") / chosen.sum().clamp(min=1)
+    return _hidden_and_word_loss(model, batch)[1]
 
 # %% ../../nbs/pretraining/13_objectives.ipynb #4bf18242
 class MaskedCollator:
@@ -159,7 +164,5 @@ def masked_and_pair_loss(
     temperature: float = 0.1,
 ) -> torch.Tensor:  # Scalar
     "Masked words and pairs of halves from one forward pass."
-    hidden = model.bert(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-    chosen = batch["labels"] != -100
-    words = torch.nn.functional.cross_entropy(model.cls(hidden[chosen]).float(), batch["labels"][chosen], reduction="sum")
-    return words / chosen.sum().clamp(min=1) + weight * pair_loss(mean_pool(hidden, batch["attention_mask"]), temperature)
+    hidden, words = _hidden_and_word_loss(model, batch)
+    return words + weight * pair_loss(mean_pool(hidden, batch["attention_mask"]), temperature)
