@@ -137,3 +137,29 @@ def test_imports_point_forward():
             base = module.split(".")[: -len(dots)]
             target = ".".join([*base, name]).strip(".")
             assert rank(target) <= rank(module), f"{module} imports {target}, which comes later"
+
+
+QUESTION = re.compile(r"\A\*\*(\d)\. .+\*\*\n\n((?:<details><summary>.+</summary>\n\n(?:Right|No)\. \S[\s\S]*?\n\n</details>\n?)+)\Z")
+ANSWER = re.compile(r"</summary>\n\n(Right|No)\. ([\s\S]*?)\n\n</details>")
+
+
+def quiz(path):
+    "The questions of a chapter's quiz: the cells between its heading and the next."
+    cells = [c["source"] if isinstance(c["source"], str) else "".join(c["source"])
+             for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "markdown"]  # fmt: skip
+    heading = next(i for i, cell in enumerate(cells) if re.search(r"^## Quiz", cell, re.M))
+    rest = cells[heading + 1 :]
+    return rest[: next((i for i, cell in enumerate(rest) if cell.startswith("#")), len(rest))]
+
+
+@pytest.mark.parametrize("path", [p for part in ("theory", "data") for p in sorted(ROOT.glob(f"nbs/{part}/[0-9]*.ipynb"))], ids=lambda p: p.stem)
+def test_a_quiz_explains_every_answer(path):
+    questions = quiz(path)
+    assert len(questions) == 5
+    for number, cell in enumerate(questions, 1):
+        match = QUESTION.match(cell.strip() + "\n")
+        assert match and int(match[1]) == number, cell
+        answers = ANSWER.findall(match[2])
+        assert len(answers) == match[2].count("<summary>") >= 3, cell
+        assert [verdict for verdict, _ in answers].count("Right") == 1, cell
+        assert all(len(why.split()) >= 5 for _, why in answers), cell

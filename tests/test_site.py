@@ -133,7 +133,7 @@ def chapter(tool, tmp_path):
 
 
 def test_chapter_is_read(chapter):
-    assert (chapter.out, chapter.number, chapter.module) == ("data/sources.html", 5, "data.sources")
+    assert (chapter.out, chapter.number, chapter.module) == ("data/sources.html", "5", "data.sources")
     assert (chapter.title, chapter.chinese, chapter.subtitle) == ("Sources", "数据来源", "Where text comes from.")
 
 

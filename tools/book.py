@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -117,9 +116,10 @@ def with_outputs(source: nbformat.NotebookNode, run: nbformat.NotebookNode) -> n
     return source
 
 
-def run_chapter(path: Path, keys: dict[str, str]) -> tuple[float, bool]:
+def run_chapter(path: Path) -> tuple[float, bool]:
     "Bring one chapter's outputs in `_book/` up to date; returns its run time and whether it ran now."
-    name, nb = str(path.relative_to(NBS)), nbformat.read(path, 4)
+    name, nb, record = str(path.relative_to(NBS)), nbformat.read(path, 4), BOOK / "keys.json"
+    keys = json.loads(record.read_text()) if record.exists() else {}
     target, key = BOOK / name, key_of(path, nb)
     if keys.get(name) == key and target.exists():
         nb = with_outputs(nb, nbformat.read(target, 4))
@@ -143,7 +143,7 @@ def run_chapter(path: Path, keys: dict[str, str]) -> tuple[float, bool]:
     nb.metadata["book"] = {"seconds": round(seconds, 1), "hardware": hardware(), "profile": profile(), "code": digest(code_of(nb))}
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, target)
-    keys[name] = key
+    record.write_text(json.dumps({**keys, name: key}, indent=1))
     return seconds, True
 
 
@@ -152,12 +152,9 @@ def run() -> None:
     check_exports()
     os.environ.update({k: v for k, v in ENVIRONMENT.items() if k not in os.environ})
     os.environ.pop("LLM_PRACTICE_MIRROR", None)
-    record, total = BOOK / "keys.json", 0.0
-    keys = json.loads(record.read_text()) if record.exists() else {}
+    total = 0.0
     for number, path in enumerate(chapters(), 1):
-        seconds, fresh = run_chapter(path, keys)
-        BOOK.mkdir(exist_ok=True)
-        record.write_text(json.dumps(keys, indent=1))
+        seconds, fresh = run_chapter(path)
         total += seconds * fresh
         name = str(path.relative_to(NBS))
         print(f"\r[{number:2}/{len(chapters())}] {name:<40} {seconds:6.1f} s{'' if fresh else '  (unchanged)'}", flush=True)
@@ -173,10 +170,8 @@ def outputs() -> None:
     "Copy the outputs in `_book/` into `nbs/`, cleaned; then renew the front page and README.md."
     for path in chapters():
         if path.name == "index.ipynb":
-            keys = json.loads((BOOK / "keys.json").read_text())
             os.environ.update(ENVIRONMENT)
-            run_chapter(path, keys)
-            (BOOK / "keys.json").write_text(json.dumps(keys, indent=1))
+            run_chapter(path)
         executed = BOOK / path.relative_to(NBS)
         if not executed.exists():
             sys.exit(f"{executed.relative_to(ROOT)} is missing: run `make book` first")
@@ -206,7 +201,7 @@ def readme_text() -> tuple[str, bytes | None]:
                 picture = base64.b64decode(data["image/png"])
                 parts.append("![What pretraining buys](nbs/images/readme.png)")
     text = "\n\n".join(parts)
-    page = lambda path: re.sub(r"(^|/)[0-9]+_", r"\1", path)  # noqa: E731
+    page = lambda path: re.sub(r"(^|/)[0-9]+[a-z]?_", r"\1", path)  # noqa: E731
     text = re.sub(r"\]\((?!https?:)([\w/]+)\.ipynb(#[^)]*)?\)", lambda m: f"]({base}/{page(m[1])}.html{m[2] or ''})", text)
     return f"<!-- Made from nbs/index.ipynb by `make outputs`: edit the notebook. -->\n\n{text}\n", picture
 

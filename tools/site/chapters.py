@@ -38,7 +38,7 @@ PARTS = {
     "applications": "Applications",
     "appendix": "Appendix",
 }
-NUMBER = re.compile(r"^(\d+)[a-zA-Z0-9]*_")
+NUMBER = re.compile(r"^0*(\d+[a-zA-Z0-9]*)_")
 TITLE_CELL = re.compile(r"\A\s*(# [^\n]+)\n*((?:>[^\n]*\n?)*)(.*)\Z", re.DOTALL)
 CHINESE_TITLE = re.compile(r"^(.*?)\s*[(（]([^()（）]*[\u4e00-\u9fff][^()（）]*)[)）]$")
 NOTEBOOK_LINK = re.compile(r"""(?<=[("])([^()"\s:]+\.ipynb)((?:#(?:[^()"\s]|\([^()"\s]*\))*)?)(?=[)"\s])""")
@@ -71,7 +71,7 @@ class Chapter:
     src: str  # Its path below the source folder, such as `data/05_sources.ipynb`
     nb: object  # The notebook
     out: str  # Its page, such as `data/sources.html`
-    number: int | None  # Its number in the book; none for the front matter
+    number: str | None  # Its number in the book, such as `6b`; none for the front matter
     title: str  # Its English title
     chinese: str  # Its Chinese title, or empty
     subtitle: str  # The sentence under its title
@@ -142,7 +142,7 @@ def read_chapter(path: Path, source: Path) -> Chapter:
         src=src,
         nb=nb,
         out=join(os.path.dirname(src), front.get("output-file") or path.with_suffix(".html").name),
-        number=int(number[1]) if number else None,
+        number=number[1] if number and number[1] != "0" else None,
         title=chinese[1] if chinese else title,
         chinese=chinese[2] if chinese else "",
         subtitle=str(front.get("description") or ""),
@@ -162,9 +162,7 @@ def read_chapters(source: Path) -> list[Chapter]:
     if unknown:
         sys.exit(f"{', '.join(unknown)}: not in a part of the book; the parts are {', '.join(p for p in PARTS if p)}")
     order = list(PARTS)
-    return sorted(
-        chapters, key=lambda c: (order.index(c.part), c.src != "index.ipynb", c.number is None, c.number, c.src)
-    )
+    return sorted(chapters, key=lambda c: (order.index(c.part), c.src != "index.ipynb", c.src))
 
 
 # ---- preparing

@@ -70,12 +70,25 @@ def image_size(kind: str, data: bytes) -> str:
     return f' width="{width}" height="{height}"'
 
 
-def save_pictures(text: str, page: Path) -> str:
+def squeezed(kind: str, data: bytes) -> bytes:
+    "A PNG packed as tightly as it can be without loss; other pictures as they are."
+    from PIL import Image
+
+    if kind != "png":
+        return data
+    out, image = io.BytesIO(), Image.open(io.BytesIO(data))
+    if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):  # Nothing shines through: the fourth channel is dead weight
+        image = image.convert("RGB")
+    image.save(out, "PNG", optimize=True)
+    return min(data, out.getvalue(), key=len)
+
+
+def save_pictures(text: str, page: Path, cached: Cached) -> str:
     "Move the pictures inside a page to files beside it."
     folder = page.with_name(page.stem + "_files")
 
     def picture(match: re.Match) -> str:
-        data = base64.b64decode(match[2])
+        data = cached("picture 2", match[2], lambda: squeezed(match[1], base64.b64decode(match[2])))
         file = folder / f"{hashlib.sha256(data).hexdigest()[:12]}.{match[1]}"
         folder.mkdir(exist_ok=True)
         file.write_bytes(data)
@@ -84,10 +97,10 @@ def save_pictures(text: str, page: Path) -> str:
     return PICTURE.sub(picture, text)
 
 
-def finish_page(path: Path, maths: Maths) -> None:
+def finish_page(path: Path, maths: Maths, cached: Cached) -> None:
     "Finish one page: maths, pictures, nothing from a CDN, local search."
     text = draw_maths(path.read_text(encoding="utf-8"), maths, path.name)
-    text = save_pictures(CDN.sub("", text), path)
+    text = save_pictures(CDN.sub("", text), path, cached)
     path.write_text(text.replace("site_libs/fuse/fuse.min.js", "site_libs/search.js"), encoding="utf-8")
 
 
@@ -260,7 +273,7 @@ def finish_smalldocs(site: Path, assets: Path, cached: Cached) -> None:
     "Finish a site that smalldocs rendered."
     maths = Maths()
     for page in site.rglob("*.html"):
-        finish_page(page, maths)
+        finish_page(page, maths, cached)
     libs = site / "site_libs"
     local_search(site, assets)
     scripts = [*site.rglob("*.html"), *libs.rglob("*.js")]
