@@ -306,6 +306,7 @@ def test_maths_is_drawn(visit, server):
     for path in pages:
         page = visit(server + path)
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        page.evaluate("document.querySelectorAll('.collapse').forEach(e => { e.classList.add('show') })")
         boxes = page.evaluate(
             "[...document.querySelectorAll('main math')].map(m => m.getBoundingClientRect()).map(b => b.width * b.height)"
         )
