@@ -82,7 +82,8 @@ def _is_file(path: Path) -> bool:
 
 def _run_recipe(args: argparse.Namespace, recipe: Any, **engine: Any) -> int:
     "Run a recipe and put the result where the arguments say."
-    from llm_practice.data.pipeline import FolderError, process, save_as
+    from llm_practice.data.pipeline import process, save_as
+    from llm_practice.data.recipe import FolderError
 
     output, removed = Path(args.output), getattr(args, "removed", None)
     if hasattr(args, "inputs") and output.suffix and not _is_file(output) and not output.is_dir():
@@ -188,7 +189,7 @@ def dedup(args: argparse.Namespace) -> int:
 )
 def process_command(args: argparse.Namespace) -> int:
     "Run a recipe."
-    from llm_practice.data.pipeline import Recipe
+    from llm_practice.data.recipe import Recipe
 
     engine = {} if args.ray is None else {"engine": "ray", "address": args.ray or None}
     return _run_recipe(args, Recipe.read(args.recipe), **engine)
@@ -226,7 +227,7 @@ def removed(args: argparse.Namespace) -> int:
 )
 def steps_command(args: argparse.Namespace) -> int:
     "Show steps."
-    from llm_practice.data.pipeline import STEPS, describe_steps
+    from llm_practice.data.recipe import STEPS, describe_steps
 
     if args.name and args.name not in STEPS:
         raise ValueError(f"step {args.name!r} is unknown: use one of {', '.join(STEPS)}")

@@ -24,26 +24,23 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from llm_practice.data import documents as documents_module
 from llm_practice.data import formats, sources
 from llm_practice.data.formats import strip_markup
-from llm_practice.data.sources import (
-    CARDS,
+from llm_practice.data.documents import (
     DOCUMENT,
-    BrokenFileError,
-    MissingPackageError,
     Problem,
-    UnknownSourceError,
     detect_encoding,
     dialogue_text,
     document,
     documents,
     guess_encoding,
     iter_documents,
-    load,
     mix,
     read_files,
     shares,
 )
+from llm_practice.data.sources import CARDS, BrokenFileError, MissingPackageError, UnknownSourceError, load
 
 MIRROR = Path(os.environ.get("LLM_PRACTICE_MIRROR") or "/nowhere")
 needs_mirror = pytest.mark.skipif(not MIRROR.is_dir(), reason="LLM_PRACTICE_MIRROR is unset or names no folder")
@@ -171,7 +168,7 @@ def test_zero_bytes_do_not_make_utf8_another_encoding(tmp_path):
 
 
 def test_only_the_first_part_of_a_large_file_is_asked_for_its_encoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "PROBE", 1 << 17)
+    monkeypatch.setattr(documents_module, "PROBE", 1 << 17)
     path = write(tmp_path, "a.txt", b"plain line\n" * 20_000 + CHINESE.encode("gb18030"))
     found, problems = read(path)
     assert len(found) == 20_000 and [p.line for p in problems] == [20_001, 20_002, 20_003]
@@ -271,7 +268,7 @@ def test_time_grows_as_the_file_does(tmp_path, name, unit):
 def test_a_line_of_ten_megabytes_and_one_that_is_too_long(tmp_path, monkeypatch):
     path = write(tmp_path, "long.txt", "中文" * 1_700_000 + "\nshort\n")
     assert [len(d["text"]) for d in read(path)[0]] == [3_400_000, 5]
-    monkeypatch.setattr(sources, "LONGEST", 1000)
+    monkeypatch.setattr(documents_module, "LONGEST", 1000)
     found, problems = read(path)
     assert [d["text"] for d in found] == ["short"] and [p.line for p in problems] == [1]
     assert "longer than 1,000 characters" in problems[0].reason
@@ -602,7 +599,7 @@ def test_a_document_keeps_text_and_facts(text, meta):
 
     row = document(text, "a#1", "a", meta=meta)
     assert row["sha256"] == hashlib.sha256(text.encode()).hexdigest() and row["licence"] == "unknown" and row["origin"] == "a#1"
-    assert set(json.loads(row["meta"])) == {sources._mended(k) for k in meta}
+    assert set(json.loads(row["meta"])) == {documents_module._mended(k) for k in meta}
 
 
 # Mixtures
@@ -646,7 +643,7 @@ def test_a_mixture_has_the_shares_that_were_asked_for():
     assert abs(counts["a"] / 3000 - 0.1) < 0.03
 
 
-@given(st.integers(0, 1000), st.integers(0, 60), st.sampled_from(sources._STOPPING))
+@given(st.integers(0, 1000), st.integers(0, 60), st.sampled_from(documents_module._STOPPING))
 @settings(deadline=None, max_examples=25)
 def test_a_mixture_is_repeatable_and_resumes_anywhere(seed, cut, stop):
     make = lambda: mix({"a": numbered("a", 40), "b": numbered("b", 9)}, weights={"b": 1, "a": 2}, seed=seed, stopping_strategy=stop)  # noqa: E731
@@ -666,7 +663,7 @@ def test_a_mixture_is_repeatable_and_resumes_anywhere(seed, cut, stop):
 def test_what_happens_when_a_source_runs_out():
     parts = {"a": numbered("a", 400), "b": numbered("b", 10)}
     counts = {}
-    for stop in sources._STOPPING:
+    for stop in documents_module._STOPPING:
         counts[stop] = Counter(r["text"] for r in mix(parts, weights={"a": 1, "b": 1}, stopping_strategy=stop))
     first, every, once = counts.values()
     assert first.total() < 60 and max(first.values()) == 1

@@ -13,6 +13,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, Value
 
 from llm_practice.data import sources
+from llm_practice.data.documents import detect_encoding, guess_encoding, read_files
 from llm_practice.data.sources import (
     CARDS,
     BrokenFileError,
@@ -23,11 +24,8 @@ from llm_practice.data.sources import (
     UnknownSourceError,
     card,
     catalogue,
-    detect_encoding,
     find_model,
-    guess_encoding,
     load,
-    read_files,
     source_files,
 )
 
