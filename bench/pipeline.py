@@ -1,7 +1,8 @@
 """The pipeline at work: documents and MB per second with 1 and 2 Ray workers, and peak memory as the input grows.
 
     python bench/pipeline.py                            # 0.1 GB of text made from the packaged sources
-    python bench/pipeline.py --gb 0.1 1 5 --json out.json
+    python bench/pipeline.py --gb 0.1 1 --json out.json
+    python bench/pipeline.py --gb 0.1 1 5 --steps exact_dedup near_dedup    # what memory depends on
     python bench/pipeline.py --input crawl.jsonl        # a JSONL of yours, with the field `text`
 
 Memory is that of the process and all its children, Ray's servers and object store included: the sum of their resident
@@ -80,9 +81,9 @@ class Memory:
         self.thread.join()
 
 
-def measure(path: Path, engine: str, workers: int, folder: Path, unit_mb: float) -> dict:
+def measure(path: Path, steps: list, engine: str, workers: int, folder: Path, unit_mb: float) -> dict:
     "One run."
-    recipe = {"sources": [{"name": "input", "files": str(path)}], "steps": STEPS, "output": {"unit_mb": unit_mb}}
+    recipe = {"sources": [{"name": "input", "files": str(path)}], "steps": steps, "output": {"unit_mb": unit_mb}}
     shutil.rmtree(folder, ignore_errors=True)
     with Memory() as memory:
         start = time.perf_counter()
@@ -109,6 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gb", type=float, nargs="+", default=[0.1], help="sizes of the input to make, in GB (default: 0.1)")
     parser.add_argument("--input", type=Path, help="a JSONL with the field `text`, instead of made input")
+    parser.add_argument("--steps", nargs="+", default=STEPS, help="steps without options (default: normalise, Gopher's filters, both comparisons)")
     parser.add_argument("--runs", nargs="+", default=["local:1", "local:2", "ray:1", "ray:2"], help="engine:workers (default: all four)")
     parser.add_argument("--unit-mb", type=float, default=8, help="size of a unit of work (default: 8)")
     parser.add_argument("--folder", type=Path, help="where to put input and output (default: a temporary folder)")
@@ -128,7 +130,7 @@ def main() -> None:
                 if engine == "ray" and versions["ray"] == "absent":
                     print("Ray is not installed: pip install 'llm-practice[scale]'", file=sys.stderr)
                     continue
-                rows.append(measure(path, engine, int(workers), Path(folder) / "out", args.unit_mb))
+                rows.append(measure(path, args.steps, engine, int(workers), Path(folder) / "out", args.unit_mb))
                 print(f"{engine}:{workers} done in {rows[-1]['seconds']:.0f} s", file=sys.stderr)
             same = [row for row in rows if row["MB"] == round(path.stat().st_size / 1e6)]
             assert len({tuple(row["shards"]) for row in same}) == 1, "two runs gave different bytes"
@@ -139,7 +141,7 @@ def main() -> None:
     print(f"{hardware('cpu')}; " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "; every run of a size gave the same bytes")
     show(rows)
     if args.json:
-        args.json.write_text(json.dumps({"hardware": hardware("cpu"), "versions": versions, "steps": STEPS, "runs": rows}, indent=1))
+        args.json.write_text(json.dumps({"hardware": hardware("cpu"), "versions": versions, "steps": args.steps, "runs": rows}, indent=1))
 
 
 if __name__ == "__main__":

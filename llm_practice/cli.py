@@ -71,7 +71,7 @@ def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
         source["language"] = args.language
     return {"name": Path(args.output).stem, "sources": [source], "steps": steps}
 
-# %% ../nbs/data/12b_command_line.ipynb #65bc4b04
+# %% ../nbs/data/12b_command_line.ipynb #8a793aca
 _SUFFIXES = (".txt", ".jsonl", ".csv", ".parquet")
 
 
@@ -161,7 +161,7 @@ def dedup(args: argparse.Namespace) -> int:
     steps = ["exact_dedup"] if args.exact else ["exact_dedup", "near_dedup"]
     return _run_recipe(args, _recipe(args, [{name: {"keep": args.keep}} for name in steps]))
 
-# %% ../nbs/data/12b_command_line.ipynb #cdcf8b14
+# %% ../nbs/data/12b_command_line.ipynb #a197887c
 @command(
     "process",
     "Make a corpus by a recipe: Parquet shards, a manifest, a data card, and all that was removed.",
@@ -194,7 +194,7 @@ def process_command(args: argparse.Namespace) -> int:
     engine = {} if args.ray is None else {"engine": "ray", "address": args.ray or None}
     return _run_recipe(args, Recipe.read(args.recipe), **engine)
 
-# %% ../nbs/data/12b_command_line.ipynb #35c6910b
+# %% ../nbs/data/12b_command_line.ipynb #01a61996
 @command(
     "removed",
     "Show what a run has removed, and why.",

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import time
+import unicodedata
 from collections import Counter
 from functools import partial
 from importlib.metadata import distribution
@@ -506,3 +507,13 @@ def test_random_documents_clean_to_themselves(number):
         assert normalise(once, steps) == once, text
         assert all(": " in reason for language in RULES for reason in reasons(once, RULES[language])), text
         once.encode("utf-8")
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(list(" \t\n\r\v\x1c\x85\u2028\u3000\u200d\u200b\u0301👨é!！。")))))
+@settings(deadline=None, max_examples=300)
+def test_fast_paths_do_what_their_definitions_say(text):
+    lines = re.sub("\r\n|[\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]", "\n", text)
+    assert unify_line_ends(text) == lines
+    assert squeeze_spaces(text) == re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))).strip()
+    assert drop_invisible(text) == cleaning._INVISIBLE.sub("", text)
+    assert compose(text) == unicodedata.normalize("NFC", cleaning._MANY_MARKS.sub(r"\1", text))

@@ -108,30 +108,31 @@ def unescape(
     return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
 
 # %% ../../nbs/data/06_cleaning.ipynb #d045de02
-_LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 def unify_line_ends(
     text: str,  # Text from any system
 ) -> str:  # Text whose lines end in `\n`
     "One line end instead of nine."
-    return _LINE_ENDS.sub("\n", text)
+    return "\n".join(text.splitlines()) + "\n" * text.endswith(tuple(_LINE_ENDS))
 
 # %% ../../nbs/data/06_cleaning.ipynb #531be2dc
 _EMOJI = "\u2600-\u27bf\ufe0f\U0001f1e6-\U0001faff"
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f"  # control characters but tab and line ends
+_UNSEEN = (
+    "\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f"  # control characters but tab and line ends
     "\xad\u180e\u200b\u200c\u2060-\u2064\ufeff"  # soft hyphen, zero-width characters, byte order mark
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # marks for the direction of writing
-    f"|(?<![{_EMOJI}])\u200d|\u200d(?![{_EMOJI}])"  # a joiner that joins no emoji
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks for the direction of writing
 )
+_INVISIBLE = re.compile(f"[{_UNSEEN}]|(?<![{_EMOJI}])\u200d|\u200d(?![{_EMOJI}])")  # or a joiner that joins no emoji
+_PERHAPS_INVISIBLE = re.compile(f"[{_UNSEEN}\u200d]")  # quick to search for
 
 
 def drop_invisible(
     text: str,  # Any text
 ) -> str:  # The same text as a reader sees it
     "Remove control, zero-width and direction characters; keep the joiners inside emoji."
-    return _INVISIBLE.sub("", text)
+    return _INVISIBLE.sub("", text) if _PERHAPS_INVISIBLE.search(text) else text
 
 # %% ../../nbs/data/06_cleaning.ipynb #1573608d
 _TAGS = "a|b|blockquote|body|br|center|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|img|li|ol|p|pre|s|span|strong|"
@@ -170,23 +171,23 @@ def fold_width(
 # %% ../../nbs/data/06_cleaning.ipynb #bcb58cfb
 _MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
 _MANY_MARKS = re.compile(f"([{re.escape(_MARKS)}]{{30}})[{re.escape(_MARKS)}]+")
+_PERHAPS_MARKS = re.compile(f"[{re.escape(''.join(m for m in _MARKS if ord(m) < 0x10000))}]|[\U00010000-\U0010ffff]")
 
 
 def compose(
     text: str,  # Any text
 ) -> str:  # The text in normal form C; of more than 30 marks on one letter, 30 stay
     "Unicode normal form C: one code point for a letter with its accent."
-    return text if text.isascii() else unicodedata.normalize("NFC", _MANY_MARKS.sub(r"\1", text))
+    text = _MANY_MARKS.sub(r"\1", text) if not text.isascii() and _PERHAPS_MARKS.search(text) else text
+    return unicodedata.normalize("NFC", text)
 
 # %% ../../nbs/data/06_cleaning.ipynb #d7f4a4d5
-_SPACES = re.compile(r"[^\S\n]+")
-
-
 def squeeze_spaces(
     text: str,  # Text with any white space
 ) -> str:  # Single spaces, no more than one empty line, nothing at either end of a line
     "One space for a run of white space, at most one empty line in a row."
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", _SPACES.sub(" ", text))).strip()
+    lines = "\n".join([" ".join(line.split()) for line in text.split("\n")])
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
 
 # %% ../../nbs/data/06_cleaning.ipynb #f9de638c
 _RUN = re.compile(r"([^\w\s])\1{3,}")

@@ -50,7 +50,8 @@ def _kinds(unit: str) -> np.ndarray:
     "For every code point: 0 for none, 1 for a part of a word, 2 for a word of its own."
     if unit not in UNITS:
         raise ValueError(f"unit={unit!r} is unknown: use one of {', '.join(UNITS)}")
-    kinds = np.fromiter((c.isalnum() for c in map(chr, range(0x110000))), np.uint8, 0x110000)
+    kinds = np.zeros(0x110000, np.uint8)
+    kinds[:0x40000] = np.fromiter(map(str.isalnum, map(chr, range(0x40000))), bool)  # no letters further up
     for code in (*range(0x300, 0x1F000), *range(0xE0100, 0xE01F0)):
         if unicodedata.category(chr(code))[0] == "M":
             kinds[code] = _LETTER

@@ -33,17 +33,20 @@ _TESTS = {_SPACE: str.isspace, _WORD: str.isalnum, _LETTER: str.isalpha, _DIGIT:
 @functools.cache
 def _kinds() -> np.ndarray:  # (1114112,) uint16
     "For each code point of Unicode what it is, one bit for each kind."
-    characters = [chr(code) for code in range(0x110000)]
-    category = np.array([unicodedata.category(c)[0] for c in characters])
-    kinds = np.where(category == "M", _WORD, 0) | np.where(category == "P", _MARK, 0)
-    for bit, test in _TESTS.items():
-        kinds |= np.fromiter(map(test, characters), bool) * bit
+    kinds = np.zeros(0x110000, np.uint16)
+    for codes in (range(0x40000), range(0xE0000, 0xE0200)):  # all others are not assigned, or private
+        characters = [chr(code) for code in codes]
+        category = np.array([unicodedata.category(c)[0] for c in characters])
+        found = np.where(category == "M", _WORD, 0) | np.where(category == "P", _MARK, 0)
+        for bit, test in _TESTS.items():
+            found |= np.fromiter(map(test, characters), bool) * bit
+        kinds[codes.start : codes.stop] = found
     for some, bits in _SETS.items():
         kinds[list(map(ord, some))] |= bits
     for bit, ranges in _RANGES.items():
         for first, stop in ranges:
             kinds[first:stop] |= bit
-    return kinds.astype(np.uint16)
+    return kinds
 
 # %% ../../nbs/data/06b_quality.ipynb #ca7bc2a1
 @dataclass

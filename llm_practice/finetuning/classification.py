@@ -154,7 +154,7 @@ def sentiment_rows(
 ) -> dict[str, list[dict[str, Any]]]:  # Encoded rows of train, validation and test
     "Chinese reviews, each text once, split and encoded."
     tokenizer, rows = AutoTokenizer.from_pretrained(source), {}
-    for name, part in split(load("chinese-reviews")).items():
+    for name, part in split(load("chinese-reviews", quiet=True)).items():
         once = part.select(sorted({dedup_key(text): row for row, text in enumerate(part["text"])}.values()))
         rows[name] = encode(tokenizer, once["text"], once["label"], max_length=64)
     return rows
