@@ -6,7 +6,7 @@
 __all__ = ['Compute', 'compute', 'parameter_groups', 'count_labels', 'model_loss', 'backward', 'save_checkpoint', 'checkpoints',
            'load_checkpoint', 'History', 'train', 'predict', 'mean_loss']
 
-# %% ../nbs/pretraining/14_training.ipynb #cc3b938b
+# %% ../nbs/pretraining/14_training.ipynb #ed05e9a9
 import json
 import os
 import random
@@ -73,7 +73,7 @@ def parameter_groups(
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
 
-# %% ../nbs/pretraining/14_training.ipynb #3ba53e05
+# %% ../nbs/pretraining/14_training.ipynb #14ef474d
 def count_labels(
     batch: dict[str, torch.Tensor],  # With `labels` of any shape
 ) -> int:  # Labels that count in the loss
@@ -107,7 +107,7 @@ def backward(
         total += value.detach()
     return total
 
-# %% ../nbs/pretraining/14_training.ipynb #2563f606
+# %% ../nbs/pretraining/14_training.ipynb #a27dcee9
 def _random_state() -> dict[str, Any]:
     "The states of Python's, NumPy's and torch's generators, as JSON values."
     name, keys, position, has_gauss, cached = np.random.get_state()
@@ -127,7 +127,7 @@ def _set_random_state(state: dict[str, Any]) -> None:
     if torch.cuda.is_available() and len(state.get("cuda", [])) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([torch.tensor(s, dtype=torch.uint8) for s in state["cuda"]])
 
-# %% ../nbs/pretraining/14_training.ipynb #146a1056
+# %% ../nbs/pretraining/14_training.ipynb #9619613b
 def _flush(folder: Path) -> None:
     "Make sure that a folder's files are on the disk, not only in the system's memory."
     for path in [*folder.iterdir(), folder]:
@@ -172,7 +172,7 @@ def checkpoints(
     "The checkpoints of a run."
     return sorted(Path(folder).glob("checkpoint-*"))
 
-# %% ../nbs/pretraining/14_training.ipynb #3e1058a4
+# %% ../nbs/pretraining/14_training.ipynb #cb5a5f17
 def load_checkpoint(
     path: Path,  # A folder made by `save_checkpoint`
     model: nn.Module,  # Gets the weights
@@ -190,7 +190,7 @@ def load_checkpoint(
     best = path / "best.safetensors"
     return state, load_file(best) if best.exists() else None
 
-# %% ../nbs/pretraining/14_training.ipynb #02a8c859
+# %% ../nbs/pretraining/14_training.ipynb #6773b9fe
 @dataclass
 class History:
     "What happened in a run: a row for each step, a row for each validation."
@@ -231,7 +231,7 @@ class History:
         plt.close(figure)
         return figure
 
-# %% ../nbs/pretraining/14_training.ipynb #2469c1b6
+# %% ../nbs/pretraining/14_training.ipynb #c4719a39
 def _in_notebook() -> bool:
     try:
         return get_ipython().__class__.__name__ == "ZMQInteractiveShell"  # type: ignore[name-defined]
@@ -274,7 +274,7 @@ class _Display:
             self.bar.update(text)
             self.curve.update(figure)
 
-# %% ../nbs/pretraining/14_training.ipynb #ad8f6d17
+# %% ../nbs/pretraining/14_training.ipynb #7aadbf75
 class _Run:
     "One training run: what `train` needs to make a step, to save and to go on."
 
@@ -331,7 +331,7 @@ class _Run:
         state, self.best = load_checkpoint(found[-1], self.model, self.optimizer)
         self.history = History(**state["history"])
 
-# %% ../nbs/pretraining/14_training.ipynb #44602a31
+# %% ../nbs/pretraining/14_training.ipynb #f1150a0d
 def _better(new: float, old: float, monitor: str) -> bool:
     return new < old if monitor.endswith("loss") else new > old
 
@@ -352,7 +352,7 @@ def _validate(run: _Run, validate: Callable[[nn.Module], dict[str, float]], moni
         run.best = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in run.model.state_dict().items()}
     return len(rows) - 1 - best
 
-# %% ../nbs/pretraining/14_training.ipynb #0a8d839f
+# %% ../nbs/pretraining/14_training.ipynb #e351a0cf
 def train(
     model: nn.Module,  # Trained in place; ends with the best weights if `validate` is given, else with the last
     batches: Any,  # `len(batches)` and `batches.batch(epoch, index)`, as `llm_practice.data.batching.Batches` has them
@@ -419,7 +419,7 @@ def _loop(run: _Run, validate, validate_every: int, patience: int | None, checkp
             run.save()
     display.update(run.history, last=True)
 
-# %% ../nbs/pretraining/14_training.ipynb #85309ea1
+# %% ../nbs/pretraining/14_training.ipynb #3d89e706
 @torch.inference_mode()
 def predict(
     model: nn.Module,  # Put into eval mode

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-from llm_practice.data.batching import encode
+from llm_practice.data.batching import encode, pack
 from llm_practice.data.sources import find_model, load
 from llm_practice.pretraining.objectives import MaskedCollator, mask_tokens, masked_batches, masked_html, masked_lm_loss
 
@@ -153,3 +153,19 @@ def test_html_colours_and_escapes(bert):
     ids = bert("a <b> word")["input_ids"]
     shown = masked_html([bert.mask_token_id, *ids[1:]], [ids[1], *[-100] * (len(ids) - 1)], bert)
     assert "[MASK]" in shown and "&lt;" in shown and "<b>" not in shown
+
+
+def test_packed_texts_are_guessed_as_if_each_stood_alone():
+    tokenizer = AutoTokenizer.from_pretrained(find_model("minilm"))
+    torch.manual_seed(0)
+    model = BertForMaskedLM(BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)).eval()
+    rows = pack(encode(tokenizer, load("bbc-news", quiet=True)["text"][:9], max_length=40), 100)
+    batch = MaskedCollator(tokenizer)(rows, torch.Generator().manual_seed(1))
+    total, count = 0.0, 0
+    for ids, labels, segments in zip(batch["input_ids"], batch["labels"], batch["segment_ids"]):
+        for text in segments[segments > 0].unique():
+            mine = segments == text
+            alone = {"input_ids": ids[mine][None], "labels": labels[mine][None], "attention_mask": torch.ones(1, int(mine.sum()), dtype=torch.long)}
+            number = int((alone["labels"] != -100).sum())
+            total, count = total + number * masked_lm_loss(model, alone).item(), count + number
+    assert count > 20 and abs(total / count - masked_lm_loss(model, batch).item()) < 1e-5

@@ -1171,23 +1171,33 @@ class Corpus:
                 raise PipelineError(f"{path}: sha256 is {found}, the manifest has {shard['sha256']}: make the corpus again with overwrite")
         return len(files)
 
-# %% ../../nbs/data/12_pipeline.ipynb #49359e8d
+# %% ../../nbs/data/12_pipeline.ipynb #1c435d3d
 #| code-fold: true
 #| code-summary: "One file instead of a folder"
-def _columns(rows: Iterable[dict], column: str) -> dict[str, pa.DataType]:
-    "The columns that documents have besides their text, each with the type that holds all its values."
+_WRITTEN = (*_LINES, ".csv", ".parquet")
+_ARROW = {frozenset({bool}): pa.bool_(), frozenset({int}): pa.int64(), frozenset({float}): pa.float64(),
+          frozenset({int, float}): pa.float64(), frozenset({list}): pa.list_(pa.int64())}  # fmt: skip
+
+
+def _flat(row: dict, column: str, added: Sequence[str]) -> dict[str, Any]:
+    "A document as the row of a file: its text, its own columns, some that steps added; if removed, step and reasons."
+    why = {"step": row["step"], "reasons": "; ".join(row["reasons"])} if "reasons" in row else {}
+    return {column: row["text"], **json.loads(row["meta"] or "{}"), **{name: row[name] for name in added}, **why}
+
+
+def _kind_of(value: Any, numbers: bool) -> type:
+    "The type of a value, as a column of a file knows it; lists count only where they hold numbers of tokens."
+    simple = isinstance(value, (str, bool, int, float, type(None))) or (numbers and isinstance(value, list))
+    return type(value) if simple else dict
+
+
+def _columns(rows: Iterable[dict], column: str, added: Sequence[str]) -> dict[str, pa.DataType]:
+    "The columns of flat rows, each with the type that holds all its values."
     kinds: dict[str, set] = defaultdict(set)
     for row in rows:
-        for name, value in _fields(row, column).items():
-            kinds[name].add(type(value) if isinstance(value, (str, bool, int, float, type(None))) else dict)
-    simple = {frozenset({bool}): pa.bool_(), frozenset({int}): pa.int64(), frozenset({float}): pa.float64(), frozenset({int, float}): pa.float64()}
-    return {name: simple.get(frozenset(found - {type(None)}), pa.string()) for name, found in kinds.items()}
-
-
-def _fields(row: dict, column: str) -> dict[str, Any]:
-    "A document as the row of a file: its text, its own columns; if it was removed, the step and the reasons."
-    why = {"step": row["step"], "reasons": "; ".join(row["reasons"])} if "reasons" in row else {}
-    return {column: row["text"], **json.loads(row["meta"] or "{}"), **why}
+        for name, value in row.items():
+            kinds[name].add(_kind_of(value, name in added))
+    return {name: _ARROW.get(frozenset(found - {type(None)}), pa.string()) for name, found in kinds.items()} or {column: pa.string()}
 
 
 def _plain(value: Any, kind: pa.DataType) -> Any:
@@ -1195,11 +1205,6 @@ def _plain(value: Any, kind: pa.DataType) -> Any:
     if value is None or kind != pa.string():
         return float(value) if kind == pa.float64() and value is not None else value
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-# %% ../../nbs/data/12_pipeline.ipynb #70934186
-#| code-fold: true
-#| code-summary: "Text files, packed or not"
-_WRITTEN = (*_LINES, ".csv", ".parquet")
 
 
 @contextmanager
@@ -1215,48 +1220,42 @@ def _open_for_writing(path: Path, packed: str) -> Iterator[IO[bytes]]:
         else:
             yield file
 
-
+# %% ../../nbs/data/12_pipeline.ipynb #f10ed304
+#| code-fold: true
+#| code-summary: "Write it in any format"
 def save_as(
     rows: Iterable[dict[str, Any]] | Callable[[], Iterable[dict[str, Any]]],  # As `Corpus.rows` streams them
     path: str | Path,  # `.txt`, `.jsonl`, `.csv`, each perhaps with `.gz` or `.zst`, or `.parquet`
     column: str = "text",  # Name of the column for the text
+    added: Sequence[str] = (),  # Columns of steps that are written too, such as `input_ids`
 ) -> None:
     "Write documents to one file, each with the columns that it came with. A line end within a text is a space in a `.txt` file."
     path, kind = Path(path), _kind(Path(path))
     if not _readable(path, _WRITTEN):
         raise RecipeError(f"{path}: a result can be {', '.join(_WRITTEN)}, the first three also with .gz or .zst, or a folder")
     again = rows if callable(rows) else partial(iter, list(rows))
+    flat = lambda: (_flat(row, column, added) for row in again())  # noqa: E731
     with publish(path) as part:
         if kind == ".parquet":
-            _save_parquet(again, part, column)
+            _save_parquet(flat(), pa.schema(_columns(flat(), column, added)), part)
             return
         with _open_for_writing(part, path.suffix.lower()) as file:
             text = codecs.getwriter("utf-8")(file, errors="replace")
             if kind == ".csv":
-                names = _columns(again(), column) or {column: pa.string()}
-                table = csv.writer(text)
-                table.writerow(names)
-                table.writerows([_plain(_fields(row, column).get(name), pa.string()) for name in names] for row in again())
+                names = list(_columns(flat(), column, added))
+                csv.writer(text).writerow(names)
+                csv.writer(text).writerows([_plain(row.get(name), pa.string()) for name in names] for row in flat())
             elif kind == ".jsonl":
-                text.writelines(json.dumps(_fields(row, column), ensure_ascii=False) + "\n" for row in again())
+                text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in flat())
             else:
-                text.writelines(" ".join(row["text"].splitlines()) + "\n" for row in again())
+                text.writelines(" ".join(row[column].splitlines()) + "\n" for row in flat())
 
 
-def _save_parquet(rows: Callable[[], Iterable[dict[str, Any]]], path: Path, column: str) -> None:
-    "Write documents to a Parquet file, each column with a type of its own."
-    schema = pa.schema(_columns(rows(), column) or {column: pa.string()})
+def _save_parquet(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+    "Write flat rows to a Parquet file, each column with a type of its own."
     with _Writer(path, schema) as writer:
-        for batch in _chunks(rows(), 512):
-            fields = [_fields(row, column) for row in batch]
-            writer.write(_table({f.name: [_plain(row.get(f.name), f.type) for row in fields] for f in schema}, schema))
-
-
-def _chunks(items: Iterable, size: int) -> Iterator[list]:
-    "Lists of at most so many items."
-    stream = iter(items)
-    while chunk := list(islice(stream, size)):
-        yield chunk
+        while some := list(islice(rows, 512)):
+            writer.write(_table({f.name: [_plain(row.get(f.name), f.type) for row in some] for f in schema}, schema))
 
 # %% ../../nbs/data/12_pipeline.ipynb #cf60e7ac
 #| code-fold: true

@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'PipelineError', 'RecipeError', 'FolderError', 'Batch', 'Step', 'step', 'normalise', 'html', 'language',
-           'filter_step', 'mask', 'exact_dedup', 'near_dedup', 'decontaminate', 'Recipe', 'trial', 'describe_steps']
+           'filter_step', 'mask', 'exact_dedup', 'near_dedup', 'decontaminate', 'Recipe', 'trial', 'tokenize', 'pack',
+           'packed_rows', 'describe_steps']
 
-# %% ../../nbs/data/11b_recipe.ipynb #3f8baf37
+# %% ../../nbs/data/11b_recipe.ipynb #17ba34d8
+import hashlib
 import inspect
 import json
 import re
 import types
 import typing
 
-# %% ../../nbs/data/11b_recipe.ipynb #36eede8f
+# %% ../../nbs/data/11b_recipe.ipynb #51b179e5
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -524,7 +526,7 @@ def _read_yaml(path: Path) -> dict:
         raise RecipeError(f"{path}: expected a mapping with `sources` and `steps`, found {type(found).__name__}")
     return found
 
-# %% ../../nbs/data/11b_recipe.ipynb #0e9049c7
+# %% ../../nbs/data/11b_recipe.ipynb #b0fd0c39
 def trial(
     steps: Sequence[str | dict],  # As in a recipe
     texts: Iterable[str],  # Some documents
@@ -539,12 +541,14 @@ def trial(
         if STEPS[name].kind == "map" and count:
             rows = [row for row, reasons in enumerate(batch.reasons) if not reasons]
             part = batch.select(rows)
-            _put_back(batch, rows, STEPS[name].function(part, **options) or part)
+            _put_back(batch, STEPS[name].function(part, **options) or part)
     return batch
 
 
-def _put_back(batch: Batch, rows: Sequence[int], part: Batch) -> None:
+def _put_back(batch: Batch, part: Batch) -> None:
     "Write what happened to some documents into the batch that they came from."
+    place = {name: row for row, name in enumerate(batch["id"])}
+    rows = [place[name] for name in part["id"]]
     for name, values in part.columns.items():
         column = batch.columns.setdefault(name, [None] * len(batch))
         for row, value in zip(rows, values, strict=True):
@@ -552,7 +556,100 @@ def _put_back(batch: Batch, rows: Sequence[int], part: Batch) -> None:
     for row, reasons in zip(rows, part.reasons, strict=True):
         batch.reasons[row] = reasons
 
-# %% ../../nbs/data/11b_recipe.ipynb #934eaa52
+# %% ../../nbs/data/11b_recipe.ipynb #14305032
+#| code-fold: true
+#| code-summary: "tokenize"
+@lru_cache(maxsize=4)
+def _tokenizer(name: str) -> Any:
+    "A tokenizer by packaged name, folder or Hub id."
+    from transformers import AutoTokenizer
+
+    from llm_practice.data.sources import find_model
+
+    return AutoTokenizer.from_pretrained(find_model(name))
+
+
+def _check_tokenizer(tokenizer: str) -> None:
+    "Is there such a tokenizer?"
+    try:
+        _tokenizer(tokenizer)
+    except Exception as error:
+        raise ValueError(f"tokenizer={tokenizer!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+
+
+@step("tokenize", adds={"input_ids": pa.list_(pa.int32())}, check=_check_tokenizer)
+def tokenize(
+    batch: Batch,
+    tokenizer: str,  # `minilm`, a folder, or a Hub id
+) -> None:
+    "Cut every text into tokens, with the special tokens that the tokenizer puts around a text; nothing is cut off."
+    from llm_practice.data.batching import encode
+
+    batch["input_ids"] = [row["input_ids"] for row in encode(_tokenizer(tokenizer), batch["text"], max_length=1 << 30)]
+    for row, ids in enumerate(batch["input_ids"]):
+        if not ids:
+            batch.remove(row, "no_tokens: the tokenizer makes nothing of this text")
+
+# %% ../../nbs/data/11b_recipe.ipynb #28181fa3
+#| code-fold: true
+#| code-summary: "pack"
+def _check_capacity(capacity: int = 512) -> None:
+    "Is there room in a row?"
+    if capacity < 1:
+        raise ValueError(f"capacity={capacity} does not fit: a row holds at least 1 token")
+
+
+def _row_number(name: str, piece: int) -> int:
+    "A number for a row that no other row has: from the id of a document and the number of its piece."
+    return int.from_bytes(hashlib.blake2b(f"{name}:{piece}".encode("utf-8", "replace"), digest_size=7).digest(), "big")
+
+
+@step("pack", adds={"rows": pa.list_(pa.int64())}, check=_check_capacity)
+def pack(
+    batch: Batch,
+    capacity: int = 512,  # Tokens in a row of training data
+) -> Batch:
+    """Say for each piece of `capacity` tokens in which row it goes; ends of documents share rows. The last of all steps.
+
+    `packed_rows` makes the rows. Documents of one batch are packed together, so a row never waits for another unit."""
+    from llm_practice.data.batching import pack_lengths
+
+    if "input_ids" not in batch.columns:
+        raise PipelineError("pack: there are no tokens to pack: put the step `tokenize` before it")
+    names, sizes = batch["id"], [len(ids) for ids in batch["input_ids"]]
+    batch["rows"] = [[_row_number(name, piece) for piece in range(size // capacity)] for name, size in zip(names, sizes)]
+    ends = [document for document, size in enumerate(sizes) if size % capacity]
+    order = [document for document, size in enumerate(sizes) if not size % capacity]
+    for row in pack_lengths([sizes[document] % capacity for document in ends], capacity):
+        number = _row_number(names[ends[row[0]]], -1)
+        for document in (ends[i] for i in row):
+            batch["rows"][document].append(number)
+            order.append(document)
+    return batch.select(order)
+
+
+def packed_rows(
+    documents: Iterable[dict[str, Any]],  # In the order that `pack` left them in, with `input_ids` and `rows`
+    capacity: int = 512,  # As the step had it
+) -> Iterator[dict[str, list[int]]]:  # `input_ids` of at most `capacity` tokens; `lengths` of the pieces in it
+    "Rows for training, made from the documents of a corpus; `Batches(…, collate=pad_packed)` takes them."
+    number, row = None, {"input_ids": [], "lengths": []}
+    for document in documents:
+        for piece, at in enumerate(document["rows"]):
+            ids = list(document["input_ids"][piece * capacity : (piece + 1) * capacity])
+            if len(ids) == capacity:
+                yield {"input_ids": ids, "lengths": [capacity]}
+                continue
+            if at != number and row["lengths"]:
+                yield row
+                row = {"input_ids": [], "lengths": []}
+            number = at
+            row["input_ids"] += ids
+            row["lengths"].append(len(ids))
+    if row["lengths"]:
+        yield row
+
+# %% ../../nbs/data/11b_recipe.ipynb #2dc23363
 #| code-fold: true
 #| code-summary: "The steps, for people"
 def describe_steps(

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..data.batching import Batches, pad
+from ..data.batching import Batches, pad, pad_packed
 
 # %% ../../nbs/pretraining/13_objectives.ipynb #e2ab41c7
 @lru_cache(maxsize=8)
@@ -70,7 +70,8 @@ def masked_html(
 
 # %% ../../nbs/pretraining/13_objectives.ipynb #4604fe21
 def _hidden_and_word_loss(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    hidden = model.bert(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
+    hidden = model.bert(**inputs).last_hidden_state
     chosen = batch["labels"] != -100
     logits = model.cls(hidden[chosen]).float()
     total = torch.nn.functional.cross_entropy(logits, batch["labels"][chosen], reduction="sum")
@@ -100,10 +101,11 @@ class MaskedCollator:
 
     def __call__(
         self,
-        rows: Sequence[dict[str, Any]],  # B rows with `input_ids`
+        rows: Sequence[dict[str, Any]],  # B rows with `input_ids`; packed ones have `lengths` too
         generator: torch.Generator | None = None,  # Makes the masks repeatable
-    ) -> dict[str, torch.Tensor]:  # `input_ids`, `attention_mask`, `labels`, each (B, L)
-        batch = pad([{"input_ids": row["input_ids"]} for row in rows], self.pad_id)
+    ) -> dict[str, torch.Tensor]:  # `input_ids`, `attention_mask`, `labels`, each (B, L); packed: as `pad_packed` has them
+        keys, together = ("input_ids", "lengths"), pad_packed if "lengths" in rows[0] else pad
+        batch = together([{key: row[key] for key in keys if key in row} for row in rows], self.pad_id)
         seen, labels = mask_tokens(batch["input_ids"], self.mask_id, self.vocab_size, self.special_ids, self.prob, generator)
         return {**batch, "input_ids": seen, "labels": labels}
 
