@@ -671,7 +671,7 @@ def test_help_is_there_at_once_and_without_torch():
     assert not {"torch", "datasets", "pandas", "numpy", "pyarrow"} & set(shown.split())
 
 
-@pytest.mark.parametrize("name", ["clean", "dedup", "tokenize", "process"])
+@pytest.mark.parametrize("name", ["clean", "dedup", "augment", "tokenize", "process"])
 def test_the_worked_examples_work(name, tmp_path):
     from llm_practice.cli import COMMANDS
 
@@ -686,7 +686,7 @@ def test_the_worked_examples_work(name, tmp_path):
     environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
     done = subprocess.run(["/bin/sh", "-ec", example], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    wanted = {"clean": '{"text": "Call me: [PHONE]", "n": 1}', "dedup": "2  kept → out.txt\nIt rained.\nIt snowed.", "process": "near_dedup: of bbc-news:",
+    wanted = {"clean": '{"text": "Call me: [PHONE]", "n": 1}', "dedup": "2  kept → out.txt\nIt rained.\nIt snowed.", "process": "near_dedup: of bbc-news:", "augment": '"label": 1, "augmented": "s',
               "tokenize": '{"text": "It rained in Paris.", "input_ids": [101, 2009, '}  # fmt: skip
     assert wanted[name] in done.stdout
 

