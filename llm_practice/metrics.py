@@ -6,7 +6,6 @@
 __all__ = ['confusion_matrix', 'precision_recall_f1', 'Accuracy', 'F1', 'spans', 'EntityF1']
 
 # %% ../nbs/evaluation/24_metrics.ipynb #6f5e3cf2
-from collections import Counter
 from collections.abc import Sequence
 
 import datasets

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_practice.data import documents as documents_module
-from llm_practice.data import pipeline, sources
+from llm_practice.data import pipeline
 from llm_practice.data.pipeline import Corpus, link, losers, parts_to_take, process, publish, sha256, unite
 from llm_practice.data.recipe import Batch, FolderError, PipelineError, Recipe, RecipeError, step
 

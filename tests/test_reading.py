@@ -25,7 +25,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from llm_practice.data import documents as documents_module
-from llm_practice.data import formats, sources
+from llm_practice.data import formats
 from llm_practice.data.formats import strip_markup
 from llm_practice.data.documents import (
     DOCUMENT,
