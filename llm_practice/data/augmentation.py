@@ -32,7 +32,7 @@ import numpy as np
 
 from ..book import cjk_font
 from .dedup import embed
-from .sources import find_model
+from .sources import _hub_is_near, find_model
 
 # %% ../../nbs/data/10_augmentation.ipynb #0e809101
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
@@ -536,8 +536,8 @@ class Contextual:
         "Load a masked language model and its tokenizer."
         from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-        folder = find_model(name)
-        return cls(AutoModelForMaskedLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), **options)
+        folder, near = find_model(name), {"local_files_only": not _hub_is_near()}
+        return cls(AutoModelForMaskedLM.from_pretrained(folder, **near), AutoTokenizer.from_pretrained(folder, **near), **options)
 
     def _clean(self, text: str) -> str:
         return text.replace(self.tokenizer.mask_token, "").encode("utf-8", "replace").decode()
@@ -659,9 +659,9 @@ class _Marian:
     def __init__(self, name: str):
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-        folder = find_model(name)
-        self.model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        folder, near = find_model(name), {"local_files_only": not _hub_is_near()}
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(folder, **near).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, **near)
 
     def __call__(self, texts: list[str]) -> list[str]:
         found = []
