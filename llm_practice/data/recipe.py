@@ -306,7 +306,7 @@ def near_dedup(
 def _test_runs(against: tuple[str, ...], words: int, characters: int) -> tuple[list[str], np.ndarray]:
     "Test texts, and the hashes of all their runs."
     from llm_practice.data.dedup import MinHasher
-    from llm_practice.data.sources import iter_documents
+    from llm_practice.data.documents import iter_documents
 
     texts = [row["text"] for name in against for row in iter_documents(name)]
     hashes = [found for found, _ in MinHasher(words=words, characters=characters).hashes(texts)]
