@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+JOBS   := 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -23,12 +24,12 @@ $(STAMP): settings.ini constraints.txt setup.py
 	@touch $@
 
 book: $(STAMP) ## run the chapters that changed, render the site to _docs/, check its links
-	@$(RUN) tools/book.py run
+	@$(RUN) tools/book.py run --jobs $(JOBS)
 	@$(RUN) tools/site.py _book
 
 test: book ## the book, then nbdev's checks and tests/
 	@$(RUN) tools/book.py check
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist loadfile)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(RUN) -m jupyterlab nbs

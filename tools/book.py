@@ -1,7 +1,8 @@
-"""Run, check and keep the book: `python tools/book.py run | check | outputs | readme | constraints`.
+"""Run, check and keep the book: `python tools/book.py run [--jobs N] | check | outputs | readme | constraints`.
 
 `run` executes every chapter in a fresh kernel, in order, into `_book/`; a chapter whose code, imported library code,
-packages and profile are unchanged keeps the outputs that it has there. `outputs` copies them into `nbs/`.
+packages and profile are unchanged keeps the outputs that it has there. With `--jobs`, several run side by side and share
+the cores: faster in all, but the times that they print are those of a busy machine. `outputs` copies them into `nbs/`.
 """
 
 import argparse
@@ -14,8 +15,11 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
+from threading import Lock
 
 import nbformat
 from execnb.nbio import nb2str, read_nb
@@ -33,6 +37,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }  # fmt: skip
+RECORD, RECORDING = BOOK / "keys.json", Lock()  # The keys of what is in `_book/`
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -116,16 +121,24 @@ def with_outputs(source: nbformat.NotebookNode, run: nbformat.NotebookNode) -> n
     return source
 
 
-def run_chapter(path: Path) -> tuple[float, bool]:
+def recorded(name: str, key: str | None = None) -> str | None:
+    "The key under which a chapter last ran; with `key`, this one is recorded from now on."
+    with RECORDING:
+        keys = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        if key is not None:
+            RECORD.write_text(json.dumps({**keys, name: key}, indent=1))
+    return keys.get(name)
+
+
+def run_chapter(path: Path, alone: bool = True) -> tuple[float, bool]:
     "Bring one chapter's outputs in `_book/` up to date; returns its run time and whether it ran now."
-    name, nb, record = str(path.relative_to(NBS)), nbformat.read(path, 4), BOOK / "keys.json"
-    keys = json.loads(record.read_text()) if record.exists() else {}
+    name, nb = str(path.relative_to(NBS)), nbformat.read(path, 4)
     target, key = BOOK / name, key_of(path, nb)
-    if keys.get(name) == key and target.exists():
+    if recorded(name) == key and target.exists():
         nb = with_outputs(nb, nbformat.read(target, 4))
         nbformat.write(nb, target)
         return nb.metadata["book"]["seconds"], False
-    terminal = sys.stdout.isatty()
+    terminal = alone and sys.stdout.isatty()
     current = [0]
 
     def tell(number: int) -> None:
@@ -143,24 +156,38 @@ def run_chapter(path: Path) -> tuple[float, bool]:
     nb.metadata["book"] = {"seconds": round(seconds, 1), "hardware": hardware(), "profile": profile(), "code": digest(code_of(nb))}
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, target)
-    record.write_text(json.dumps({**keys, name: key}, indent=1))
+    recorded(name, key)
     return seconds, True
 
 
-def run() -> None:
-    "Run the chapters whose outputs are out of date."
+def run(jobs: int = 1) -> None:
+    "Run the chapters whose outputs are out of date, the front matter after all others."
     check_exports()
     os.environ.update({k: v for k, v in ENVIRONMENT.items() if k not in os.environ})
     os.environ.pop("LLM_PRACTICE_MIRROR", None)
-    total = 0.0
-    for number, path in enumerate(chapters(), 1):
-        seconds, fresh = run_chapter(path)
-        total += seconds * fresh
-        name = str(path.relative_to(NBS))
-        print(f"\r[{number:2}/{len(chapters())}] {name:<40} {seconds:6.1f} s{'' if fresh else '  (unchanged)'}", flush=True)
-    for gone in set(BOOK.rglob("*.ipynb")) - {BOOK / path.relative_to(NBS) for path in chapters()}:
+    if jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    start, number, paths = time.perf_counter(), 0, chapters()
+    front = [path for path in paths if path.parent == NBS]
+    for part, count in (([path for path in paths if path not in front], jobs), (front, 1)):
+        for path, seconds, fresh in side_by_side(part, count):
+            number += 1
+            name = str(path.relative_to(NBS))
+            print(f"\r[{number:2}/{len(paths)}] {name:<40} {seconds:6.1f} s{'' if fresh else '  (unchanged)'}", flush=True)
+    for gone in set(BOOK.rglob("*.ipynb")) - {BOOK / path.relative_to(NBS) for path in paths}:
         gone.unlink()
-    print(f"The chapters took {total:.0f} s.")
+    print(f"The chapters took {time.perf_counter() - start:.0f} s.")
+
+
+def side_by_side(paths: list[Path], jobs: int) -> Iterator[tuple[Path, float, bool]]:
+    "Chapters with their run times, as they end; after a failure those that have not begun are left."
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(run_chapter, path, jobs == 1): path for path in paths}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], *future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 # ---- keeping
@@ -265,6 +292,10 @@ def check() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("command", choices=["run", "check", "outputs", "readme", "constraints"])
+    parser.add_argument("--jobs", type=int, default=1, help="chapters that run side by side (default: 1)")
+    arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        parser.error(f"--jobs {arguments.jobs}: at least 1")
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    globals()[parser.parse_args().command]()
+    globals()[arguments.command](*[arguments.jobs] * (arguments.command == "run"))
