@@ -78,7 +78,6 @@ def read(path: str | None, text: str) -> Dataset:
         row = json.loads(line)
         if not isinstance(row.get("text"), str) or "label" not in row:
             raise SystemExit(f"{path}, line {number}: a line needs `text` (a string) and `label`")
-        row["text"] = row["text"].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         rows.append(row)
     names = {name: number for number, name in enumerate(sorted({str(row["label"]) for row in rows}))}
     if len(names) < 2:
@@ -240,8 +239,9 @@ def ratios(results: dict[str, dict]) -> dict[str, float]:
     speed = {name: row["texts_per_second"] for name, row in results.items()}
     mine, peers = [n for n in speed if n.startswith(OURS)], [n for n in speed if not n.startswith(OURS)]
     found = {f"{name} / {peer}": speed[name] / speed[peer] for name in mine for peer in peers}
-    groups = {"best Trainer": [n for n in peers if n.startswith("Trainer")],
-              "best Trainer, float32": [n for n in peers if n.startswith("Trainer float32")]}  # fmt: skip
+    trainers = [n for n in peers if n.startswith("Trainer")]
+    groups = {"best Trainer": [n for n in trainers if "no dropout" not in n], "best Trainer, no dropout": [n for n in trainers if "no dropout" in n],
+              "best Trainer, float32": [n for n in trainers if "float32" in n]}  # fmt: skip
     for label, group in groups.items():
         found |= {f"{name} / {label}": speed[name] / max(speed[n] for n in group) for name in mine if group}
     return found

@@ -110,6 +110,7 @@ def test_encode_cuts_and_does_not_pad():
     tokenizer = AutoTokenizer.from_pretrained(find_model("minilm"))
     rows = encode(tokenizer, ["a", "a b c d e f g h"], [0, 1], max_length=6)
     assert [len(row["input_ids"]) for row in rows] == [3, 6] and rows[1]["labels"] == 1
+    assert encode(tokenizer, []) == encode(tokenizer, [], []) == []
 
 
 def test_sample_and_split_draw_the_rows_that_they_always_drew():

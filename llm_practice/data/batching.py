@@ -101,7 +101,8 @@ def encode(
     max_length: int = 128,  # Longer texts are cut to this many tokens, special tokens included
 ) -> list[dict[str, Any]]:  # N rows with `input_ids` (a list of its own length) and, if given, `labels`
     "Tokenize without padding: how long a batch is, is decided when the batch is made."
-    ids = tokenizer([_whole(text) for text in texts], truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
+    texts = [_whole(text) for text in texts]
+    ids = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"] if texts else []
     if labels is None:
         return [{"input_ids": row} for row in ids]
     return [{"input_ids": row, "labels": label} for row, label in zip(ids, labels, strict=True)]
