@@ -195,6 +195,14 @@ class _BadRow(Exception):
 class _Fatal(Exception):
     "The rest of this file cannot be read: line number (or None), reason."
 
+
+class _NoColumn(_Fatal):
+    "A table without the column of the text; `names` are those that it has."
+
+    def __init__(self, line: int | None, column: str, names: list[str]):
+        super().__init__(line, f"no column {column!r}; there are: {', '.join(names)}")
+        self.names = names
+
 # %% ../../nbs/data/05b_documents.ipynb #e12baf06
 _MARK = "llm_practice.mark"
 
@@ -430,8 +438,10 @@ def _rows_csv(file: IO[str], encoding: str, how: _How) -> Iterator[tuple[int, di
         except csv.Error as error:
             row = _BadRow(f"broken CSV, {error}")
         if not names:
-            if isinstance(row, _BadRow) or how.column not in fields:
-                raise _Fatal(1, str(row or f"no column {how.column!r}; there are: {', '.join(fields)}"))
+            if isinstance(row, _BadRow):
+                raise _Fatal(1, str(row))
+            if how.column not in fields:
+                raise _NoColumn(1, how.column, fields)
             names = fields
         elif row is not None:
             bad = isinstance(row, _BadRow)
@@ -468,7 +478,7 @@ def _rows_parquet(path: Path, how: _How) -> Iterator[tuple[int, dict | _BadRow, 
     with pq.ParquetFile(path, pre_buffer=False) as file:
         names = file.schema_arrow.names
         if how.column not in names:
-            raise _Fatal(None, f"no column {how.column!r}; there are: {', '.join(names)}")
+            raise _NoColumn(None, how.column, names)
         columns = None if how.columns is None else [name for name in how.columns if name in names]
         first, last = how.span or (0, file.num_row_groups)
         number = sum(file.metadata.row_group(i).num_rows for i in range(first))

@@ -48,6 +48,7 @@ from llm_practice.data.documents import (
     _checked,
     _encoding_so_far,
     _Fatal,
+    _NoColumn,
     _How,
     _kind,
     _readable,
@@ -113,10 +114,11 @@ def _check_columns(path: Path, source: dict) -> None:
     "Raise `RecipeError` where the first line of a table, or the schema of a Parquet file, lacks the column of the text."
     try:
         next(_rows_of(path, _how(source, {})), None)
-    except _Fatal as fatal:
-        if "no column" in fatal.args[1]:
-            names = fatal.args[1].split("there are: ")[1].split(", ")
-            raise RecipeError(f"{path}: no column {source.get('text', 'text')!r}.{_did_you_mean(source.get('text', 'text'), names)}") from None
+    except _NoColumn as missing:
+        column = source.get("text", "text")
+        raise RecipeError(f"{path}: no column {column!r}.{_did_you_mean(column, missing.names)}") from None
+    except _Fatal:
+        pass  # told where the file is read
 
 
 def _file_units(source: dict, path: Path, name: str, unit_mb: float) -> list[dict]:
