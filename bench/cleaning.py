@@ -141,11 +141,6 @@ def judge_ours(texts: list[str], repeat: int) -> tuple[dict[str, np.ndarray], di
     return keep, seconds, seconds.pop("all")
 
 
-def processor() -> str:
-    "The processor, without the number of cores."
-    return hardware().partition("(")[2].rstrip(")") or hardware()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--input", type=Path, help="JSONL with a field `text` (also .gz); default: packaged texts")
@@ -188,10 +183,10 @@ def report(texts: list[str], size: float, ours: tuple, theirs: tuple, arguments:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "absent"
-    where = f"{processor()}, one core, Python {sys.version.split()[0]}, " + ", ".join(f"{name} {v}" for name, v in versions.items())
+    where = f"{hardware('cpu')}, Python {sys.version.split()[0]}, " + ", ".join(f"{name} {v}" for name, v in versions.items())
     print(f"\n{where}")
     if arguments.json:
-        facts = {"input": str(arguments.input or "packaged"), "documents": len(texts), "MB": size, "hardware": processor(), "versions": versions}
+        facts = {"input": str(arguments.input or "packaged"), "documents": len(texts), "MB": size, "hardware": hardware("cpu"), "versions": versions}
         arguments.json.write_text(json.dumps({**facts, "filters": rows}, indent=2) + "\n")
 
 

@@ -314,7 +314,9 @@ def measure(args: argparse.Namespace, path: str, truth_path: str | None) -> dict
         "documents": len(texts),
         "megabytes": round(sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) / 1e6, 3),
     }
-    machine = {"cpu": cpu_name(), "cores_used": 1, "python": platform.python_version(), "numpy": installed("numpy")}
+    from llm_practice.book import hardware
+
+    machine = {"cpu": hardware("cpu"), "cores_used": 1, "python": platform.python_version(), "numpy": installed("numpy")}
     settings |= {"text_dedup_bands": bands, "text_dedup_rows": rows, "repeat": args.repeat}
     return {"input": size, "settings": settings, "machine": machine, "tools": results, "ratios": ratios(results)}
 
@@ -346,14 +348,6 @@ def ratios(results: dict[str, dict]) -> dict[str, dict[str, float]]:
     return found
 
 
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-
-
 def table(result: dict) -> str:
     edits = next((list(r["recall_by_edit"]) for r in result["tools"].values() if r.get("recall_by_edit")), [])
     scored = any("f1" in row for row in result["tools"].values())
@@ -376,7 +370,7 @@ def table(result: dict) -> str:
     ]
     s, shown = result["settings"], result["input"]
     rows.append(
-        f"\n{shown['documents']:,} documents, {shown['megabytes']} MB; one core of {result['machine']['cpu']}; best of {s['repeat']}"
+        f"\n{shown['documents']:,} documents, {shown['megabytes']} MB; {result['machine']['cpu']}, one core used; best of {s['repeat']}"
     )
     rows.append(
         f"threshold {s['threshold']}, reach {s['reach']}; text-dedup uses {s['text_dedup_bands']} bands of {s['text_dedup_rows']}, rensa {s['rensa_bands']} bands"

@@ -181,11 +181,6 @@ def compare(kind: str, texts: list[str], size: int, repeat: int) -> list[dict]:
     return [{"tokenizer": KINDS[kind], **row} for row in rows]
 
 
-def processor() -> str:
-    "The processor, without the number of cores."
-    return hardware().partition("(")[2].rstrip(")") or hardware()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--input", type=Path, help="JSONL with a field `text` (also .gz); default: packaged texts")
@@ -221,9 +216,9 @@ def report(corpora: dict[str, list[str]], arguments: argparse.Namespace) -> None
     print("\nwords cut: the part of our time that goes into cutting texts into words, which is done by the library's own rules.")
     print("same: BPE and byte-level: 100 % if all tokens and their numbers are equal; WordPiece and unigram: tokens in both.")
     versions = {package: version(package) for package in ("tokenizers", "transformers", "numpy")}
-    print(f"{processor()}, one core, Python {sys.version.split()[0]}, " + ", ".join(f"{name} {v}" for name, v in versions.items()))
+    print(f"{hardware('cpu')}, Python {sys.version.split()[0]}, " + ", ".join(f"{name} {v}" for name, v in versions.items()))
     if arguments.json:
-        facts = {"input": str(arguments.input or "packaged"), "vocabulary": arguments.vocabulary, "hardware": processor(),
+        facts = {"input": str(arguments.input or "packaged"), "vocabulary": arguments.vocabulary, "hardware": hardware("cpu"),
                  "versions": versions, "documents": {name: len(texts) for name, texts in corpora.items()}}  # fmt: skip
         arguments.json.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
 

@@ -1,5 +1,6 @@
 "Profiles, artefacts, fonts and stills; the package without nbdev; notebooks and modules fit for strangers."
 
+import importlib.util
 import json
 import multiprocessing
 import re
@@ -166,3 +167,39 @@ def test_a_quiz_explains_every_answer(path):
         assert len(answers) == match[2].count("<summary>") >= 3, cell
         assert [verdict for verdict, _ in answers].count("Right") == 1, cell
         assert all(len(why.split()) >= 5 for _, why in answers), cell
+
+
+def test_a_missing_package_names_the_command():
+    assert book.need("json", "json").loads("1") == 1
+    with pytest.raises(ImportError, match="needs the package no-such. Install it: pip install no-such"):
+        book.need("no_such_module", "no-such")
+
+
+def load_runner():
+    "Import tools/book.py."
+    spec = importlib.util.spec_from_file_location("book_runner", ROOT / "tools" / "book.py")
+    runner = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(runner)
+    return runner
+
+
+def test_chapters_side_by_side_stop_at_the_first_failure(monkeypatch):
+    tool, begun = load_runner(), []
+
+    def chapter(path, alone):
+        begun.append(path)
+        time.sleep(0.05)
+        return (float(path), True) if path.isdigit() else sys.exit(f"{path} failed")
+
+    monkeypatch.setattr(tool, "run_chapter", chapter)
+    assert sorted(tool.side_by_side(["2", "1", "3"], 2)) == [("1", 1.0, True), ("2", 2.0, True), ("3", 3.0, True)]
+    with pytest.raises(SystemExit, match="b failed"):
+        list(tool.side_by_side(["b", *map(str, range(4, 20))], 2))
+    assert "19" not in begun
+
+
+def test_a_chapter_is_recorded_with_its_key(monkeypatch, tmp_path):
+    tool = load_runner()
+    monkeypatch.setattr(tool, "RECORD", tmp_path / "keys.json")
+    assert tool.recorded("a", "1") is None and tool.recorded("b", "2") is None
+    assert (tool.recorded("a"), tool.recorded("b"), tool.recorded("c")) == ("1", "2", None)

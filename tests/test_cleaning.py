@@ -397,11 +397,6 @@ def test_languages():
     assert wrong_language("The committee met on Monday and agreed.", language="en", minimum=1.1).endswith("< 1.1")
 
 
-def test_a_missing_package_names_the_command(monkeypatch):
-    with pytest.raises(ImportError, match="needs the package no-such. Install it: pip install no-such"):
-        cleaning._need("no_such_module", "no-such")
-
-
 # ---- word lists, batches, steps
 
 

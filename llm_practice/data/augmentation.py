@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..book import cjk_font
+from ..book import cjk_font, need
 from .dedup import embed
 from .sources import _hub_is_near, find_model
 
@@ -410,11 +410,8 @@ def _untoned(syllable: str) -> str:
 
 @functools.cache
 def _readings() -> Callable[[str], str]:
-    try:
-        from pypinyin.phrases_dict import phrases_dict
-        from pypinyin.pinyin_dict import pinyin_dict
-    except ImportError as error:
-        raise ImportError("Chinese homophones need the package pypinyin: run `pip install pypinyin`") from error
+    phrases_dict = need("pypinyin.phrases_dict", "pypinyin").phrases_dict
+    pinyin_dict = need("pypinyin.pinyin_dict", "pypinyin").pinyin_dict
 
     def read(word: str) -> str:
         if word in phrases_dict:

@@ -14,7 +14,6 @@ __all__ = ['STEPS', 'Rule', 'SCRIPTS', 'PHRASES', 'RULES', 'page_text', 'repair'
 import functools
 import hashlib
 import html
-import importlib
 import re
 import unicodedata
 from collections import Counter
@@ -28,15 +27,9 @@ import pandas as pd
 import pyarrow as pa
 from datasets import Dataset, Features, Value
 
+from ..book import need
+
 # %% ../../nbs/data/06_cleaning.ipynb #b6512ed7
-def _need(module: str, package: str) -> object:
-    "Import a package that not everybody has."
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ImportError(f"this needs the package {package}. Install it: pip install {package}") from None
-
-
 _CONTROL = {code: None for code in (*range(9), *range(14, 32), 11, 12, 127, *range(0xD800, 0xE000))}
 
 
@@ -46,7 +39,7 @@ def page_text(
     limit: int = 1_000_000,  # Characters that are read; more is cut off, as Common Crawl does
 ) -> str:  # The main text, a paragraph on each line; empty if there is none
     "Take the text out of a web page (with trafilatura)."
-    trafilatura = _need("trafilatura", "trafilatura")
+    trafilatura = need("trafilatura", "trafilatura")
     if isinstance(page, bytes):
         page = trafilatura.utils.decode_file(page[: 4 * limit])
     tree = trafilatura.load_html(page[:limit].translate(_CONTROL))
@@ -88,7 +81,7 @@ def repair(
             continue
         if 0.2 <= _common(meant) < 1:
             return meant
-    return _need("ftfy", "ftfy").fix_encoding(text)
+    return need("ftfy", "ftfy").fix_encoding(text)
 
 # %% ../../nbs/data/06_cleaning.ipynb #90bf991c
 def join_surrogates(
@@ -255,7 +248,7 @@ def trace(
 @functools.cache
 def _opencc(config: str) -> object:
     "A converter; made once."
-    return _need("opencc", "opencc").OpenCC(config)
+    return need("opencc", "opencc").OpenCC(config)
 
 
 def to_simplified(
@@ -411,7 +404,7 @@ def broken_characters(
 @functools.cache
 def _identifier() -> object:
     "The model of py3langid; loaded once."
-    langid = _need("py3langid.langid", "py3langid")
+    langid = need("py3langid.langid", "py3langid")
     return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
 
 

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..book import need
+
 # %% ../../nbs/data/08_words.ipynb #a9123b4d
 def _spans(line: Sequence[str]) -> list[tuple[int, int]]:
     "Where the words of a line begin and end when it is written without spaces."
@@ -505,8 +507,7 @@ class HMMSegmenter(Segmenter):
         path: str | Path,  # A file, JSON
     ) -> None:
         "Write the counts to a file."
-        emissions, transitions = self.counts
-        _write_json(path, {"kind": "hmm", "emissions": emissions, "transitions": transitions, "smoothing": self.smoothing})
+        _write_json(path, {"kind": "hmm", **self._settings()})
 
     @classmethod
     def load(
@@ -514,8 +515,11 @@ class HMMSegmenter(Segmenter):
         path: str | Path,  # What `save` wrote
     ) -> "HMMSegmenter":  # The same model
         "Read the counts from a file. Raises `ValueError` if it holds something else."
-        data = _read_json(path, "hmm")
-        return cls(data["emissions"], data["transitions"], data["smoothing"])
+        return cls(**_read_json(path, "hmm"))
+
+    def _settings(self) -> dict[str, Any]:
+        "What makes the same model again."
+        return {"emissions": self.counts[0], "transitions": self.counts[1], "smoothing": self.smoothing}
 
 # %% ../../nbs/data/08_words.ipynb #c5178509
 def _write_json(path: str | Path, data: dict[str, Any]) -> None:
@@ -533,7 +537,7 @@ def _read_json(path: str | Path, kind: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("kind") != kind:
         found = data.get("kind") if isinstance(data, dict) else type(data).__name__
         raise ValueError(f"{path} holds {found!r} and not {kind!r}: give a file that `save` of this class wrote")
-    return data
+    return {key: value for key, value in data.items() if key != "kind"}
 
 # %% ../../nbs/data/08_words.ipynb #1fb0e462
 class LatticeSegmenter(Segmenter):
@@ -580,8 +584,7 @@ class LatticeSegmenter(Segmenter):
         path: str | Path,  # A file, JSON
     ) -> None:
         "Write dictionary and model to a file."
-        emissions, transitions = self.hmm.counts if self.hmm else ({}, {})
-        model = self.hmm and {"emissions": emissions, "transitions": transitions, "smoothing": self.hmm.smoothing}
+        model = self.hmm and self.hmm._settings()
         _write_json(path, {"kind": "lattice", "counts": dict(zip(self.words, self.numbers.tolist())), "hmm": model})
 
     @classmethod
@@ -619,18 +622,8 @@ class _Rjieba(Segmenter):
     "The peer behind the same door."
 
     def segment_batch(self, texts: Iterable[str]) -> list[list[str]]:
-        rjieba = _need("rjieba", "rjieba")
+        rjieba = need("rjieba", "rjieba")
         return [[word for word in rjieba.cut(text) if not word.isspace()] for text in _check_texts(texts)]
-
-
-def _need(module: str, package: str) -> Any:
-    "Import what a function needs, or say how to get it."
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ImportError(f"This needs the package {package}. Install it: pip install {package}") from None
 
 
 @functools.cache
@@ -767,9 +760,9 @@ def stop_words(
     if source not in STOP_LISTS[language]:
         raise ValueError(f"source={source!r} has no list for {language}: use one of {', '.join(STOP_LISTS[language])}")
     if source == "sklearn":
-        listed: Iterable[str] = _need("sklearn.feature_extraction.text", "scikit-learn").ENGLISH_STOP_WORDS
+        listed: Iterable[str] = need("sklearn.feature_extraction.text", "scikit-learn").ENGLISH_STOP_WORDS
     elif source == "iso":
-        listed = _need("stopwordsiso", "stopwordsiso").stopwords(language)
+        listed = need("stopwordsiso", "stopwordsiso").stopwords(language)
     else:
         from llm_practice.data.sources import load
 
@@ -799,9 +792,9 @@ def lemmas(
     form = dict.fromkeys(tokens)
     readable = [word for word in form if not any("\ud800" <= c <= "\udfff" for c in word)]
     if method == "simplemma":
-        lemmatize = _need("simplemma", "simplemma").lemmatize
+        lemmatize = need("simplemma", "simplemma").lemmatize
         form.update((word, lemmatize(word, lang="en") if word.strip() else word) for word in readable)
     else:
-        stem = _need("Stemmer", "PyStemmer").Stemmer("porter" if method == "porter" else "english")
+        stem = need("Stemmer", "PyStemmer").Stemmer("porter" if method == "porter" else "english")
         form.update(zip(readable, stem.stemWords(readable)))
     return [form[word] or word for word in tokens]
