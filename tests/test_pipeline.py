@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llm_practice.data import documents as documents_module
@@ -631,6 +631,7 @@ def test_a_step_that_always_fails_stops_the_run(tmp_path):
 
 
 @given(st.lists(st.binary(max_size=60), max_size=40), st.sampled_from([".txt", ".jsonl", ".csv"]))
+@example([b"\x00\x80"], ".csv")
 @settings(deadline=None, max_examples=25)
 def test_any_bytes_are_input(tmp_path_factory, lines, suffix):
     folder = tmp_path_factory.mktemp("any")

@@ -113,7 +113,7 @@ def _how(source: dict, unit: dict) -> _How:
 def _check_columns(path: Path, source: dict) -> None:
     "Raise `RecipeError` where the first line of a table, or the schema of a Parquet file, lacks the column of the text."
     try:
-        next(_rows_of(path, _how(source, {})), None)
+        next(_rows_of(path, _how(source, {"encoding": source.get("encoding")})), None)
     except _NoColumn as missing:
         column = source.get("text", "text")
         raise RecipeError(f"{path}: no column {column!r}.{_did_you_mean(column, missing.names)}") from None
