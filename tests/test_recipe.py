@@ -40,6 +40,8 @@ def test_a_trial_keeps_the_order_and_gives_reasons():
     assert tried["id"] == ["trial#0", "trial#1", "trial#2"]
     assert tried["text"] == ["A fine text that is written in English, 123.", texts[1], "Mail me at [EMAIL], and I will answer."]
     assert [bool(reasons) for reasons in tried.reasons] == [False, True, False] and tried["confidence"][1] is not None
+    russian = "НЕТ, это по-русски, не по-английски: ann@example.org."
+    assert trial([{"language": {"keep": ["en"]}}, "mask"], [russian])["text"] == [russian]  # what was removed is left as it was
     assert len(trial(["normalise"], [])) == 0
     with pytest.raises(RecipeError, match="step 'normalize' is unknown. Did you mean normalise"):
         trial(["normalize"], texts)

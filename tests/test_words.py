@@ -431,3 +431,11 @@ def test_the_bench_names_what_is_wrong(tmp_path):
     source.write_text(json.dumps({"train": LINES, "texts": ["研究生命的起源"]}))
     run = subprocess.run([sys.executable, str(SCRIPT), "--work", "lattice and model", str(source), str(target)], capture_output=True, text=True, check=False)
     assert run.returncode == 0 and json.loads(target.read_text())["found"] == [["研究", "生命", "的", "起源"]]
+
+
+def test_a_file_keeps_the_smoothing(tmp_path):
+    lines = [["今天", "天气", "好"], ["明天", "好"]]
+    model = HMMSegmenter.fit(lines, smoothing=0.7)
+    model.save(tmp_path / "hmm.json")
+    LatticeSegmenter({"今天": 2}, model).save(tmp_path / "lattice.json")
+    assert HMMSegmenter.load(tmp_path / "hmm.json").smoothing == LatticeSegmenter.load(tmp_path / "lattice.json").hmm.smoothing == 0.7
