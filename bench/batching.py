@@ -4,14 +4,14 @@
     python bench/batching.py --text headline --epochs 2
     python bench/batching.py --input texts.jsonl --json result.json     # lines with `text` and `label`
 
-All train the same classifier (chapter 16) from the same weights on the same texts, with the same batch size, number of
+All train the same classifier (chapter 22) from the same weights on the same texts, with the same batch size, number of
 epochs, peak learning rate, warm-up, linear decay, weight decay and clipping. What is timed is the training itself, after
 a few steps of warm-up with another model; tokenizing, loading and scoring are not. A rate counts texts and their real
 tokens, never padding. Every row says what came out: training loss, loss and accuracy on the held-out texts (scored in
 float32), so that nobody is fast by learning less. Padding to 512 is timed for a few steps only and trains too little to be
 scored; with --padded-steps 0 it makes them all.
 
-- padding to 512: the loop of chapter 16's beginning: every text to 512 tokens, float32, torch's AdamW, dropout.
+- padding to 512: the loop of chapter 22's beginning: every text to 512 tokens, float32, torch's AdamW, dropout.
 - dynamic padding: random batches, each as wide as its longest text, float32, dropout.
 - Trainer: `transformers.Trainer` with `train_sampling_strategy="group_by_length"`, padding per batch, eager attention
   (faster here than sdpa on short texts), its fused AdamW, nothing logged or saved; float32 and bfloat16, with the model's dropout and without.
@@ -56,7 +56,7 @@ from llm_practice.data.batching import (
 )
 from llm_practice.data.sources import find_model, load
 from llm_practice.finetuning.classification import lead, text_classifier
-from llm_practice.training import Compute, compute, predict, train
+from llm_practice.pretraining.training import Compute, compute, predict, train
 
 OURS = "llm_practice"
 clock = time.perf_counter

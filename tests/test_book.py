@@ -129,7 +129,7 @@ def test_notebooks_keep_the_style(path):
 
 
 def test_imports_point_forward():
-    order = ["book", "theory", "data", "metrics", "pretraining.objectives", "training", "pretraining", "finetuning", "evaluation"]
+    order = ["book", "engine", "theory", "data", "pretraining", "finetuning", "evaluation", "deployment", "applications", "cli"]
     rank = lambda module: max((i for i, part in enumerate(order) if module.startswith(part)), key=lambda i: len(order[i]))  # noqa: E731
     for path in (ROOT / "llm_practice").rglob("[!_]*.py"):
         module = str(path.relative_to(ROOT / "llm_practice").with_suffix("")).replace("/", ".")

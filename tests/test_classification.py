@@ -15,7 +15,7 @@ from llm_practice.finetuning.classification import (
     text_classifier,
     train_epoch,
 )
-from llm_practice.training import compute, train
+from llm_practice.pretraining.training import compute, train
 
 CPU = compute("cpu", torch.float32)
 

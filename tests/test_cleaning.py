@@ -53,7 +53,7 @@ from llm_practice.data.cleaning import (
     wrong_language,
     wrong_script,
 )
-from llm_practice.data.personal import mask_personal
+from llm_practice.data.safety import mask_personal
 from llm_practice.data.sources import load
 
 # Any code point, halves of surrogate pairs included, and many of those that the steps look for

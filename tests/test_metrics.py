@@ -8,7 +8,7 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from llm_practice.metrics import F1, Accuracy, EntityF1, confusion_matrix, spans
+from llm_practice.finetuning.metrics import F1, Accuracy, EntityF1, confusion_matrix, spans
 
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"])

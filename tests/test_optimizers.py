@@ -343,7 +343,7 @@ def test_cosine_ends_at_its_floor_and_is_that_of_torch():
 
 
 def test_the_linear_schedule_is_that_of_the_training_loop():
-    from llm_practice import training
+    from llm_practice.pretraining import training
 
     for total, warmup in ((1, 0.1), (7, 0.5), (100, 0.1), (100, 0.0), (33, 1.0)):
         for step in range(total + 3):

@@ -643,6 +643,18 @@ def test_any_bytes_are_input(tmp_path_factory, lines, suffix):
     assert len(ids) == len(set(ids)) == corpus.manifest["sources"][0]["read"]
 
 
+def test_rows_of_a_parquet_file_keep_their_numbers_in_its_parts(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": [f"row {i} " + "x" * 50 for i in range(1, 301)]}), path, row_group_size=50)
+    size = path.stat().st_size
+    for unit_mb in (size / 4e6, 1):
+        corpus = process({"sources": [str(path)], "output": {"unit_mb": unit_mb}}, tmp_path / f"out{unit_mb}", workers=1)
+        assert [(row["id"].rpartition(":")[2], row["text"].split()[1]) for row in corpus.rows()] == [(str(i), str(i)) for i in range(1, 301)]
+
+
 def test_an_empty_source_makes_an_empty_corpus(tmp_path):
     (tmp_path / "x.txt").write_text("")
     corpus = process(recipe_for(tmp_path / "x.txt"), tmp_path / "out", workers=1)

@@ -146,8 +146,8 @@ def test_exported_code_stays_and_hidden_code_goes(chapter):
 @pytest.mark.parametrize(
     ("written", "shown"),
     [
-        ("[x](09_tokenizers.ipynb)", "[x](tokenizers.html)"),
-        ("[x](../data/09_tokenizers.ipynb#Word-Piece-(词片))", "[x](tokenizers.html#word-piece-词片)"),
+        ("[x](12_tokenizers.ipynb)", "[x](tokenizers.html)"),
+        ("[x](../data/12_tokenizers.ipynb#Word-Piece-(词片))", "[x](tokenizers.html#word-piece-词片)"),
         ("[x](../index.ipynb)", "[x](../index.html)"),
         ("[x](#Some-Heading)", "[x](#some-heading)"),
         ("[x](https://example.org/05_a.ipynb)", "[x](https://example.org/05_a.ipynb)"),
@@ -155,7 +155,7 @@ def test_exported_code_stays_and_hidden_code_goes(chapter):
 )
 def test_links_to_notebooks_become_links_to_pages(tool, chapter, written, shown):
     preparer = tool.book.Preparer([chapter], [])
-    preparer.out |= {"data/09_tokenizers.ipynb": "data/tokenizers.html", "index.ipynb": "index.html"}
+    preparer.out |= {"data/12_tokenizers.ipynb": "data/tokenizers.html", "index.ipynb": "index.html"}
     assert preparer.markdown(written, chapter) == shown
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, get_linear_schedule_with_warmup
 
 from llm_practice.data.batching import Batches, pad
-from llm_practice.training import (
+from llm_practice.pretraining.training import (
     backward,
     checkpoints,
     compute,
@@ -33,7 +33,7 @@ RUN = """
 import sys, time, torch
 from transformers import BertConfig, BertForSequenceClassification
 from llm_practice.data.batching import Batches
-from llm_practice.training import compute, mean_loss, model_loss, train
+from llm_practice.pretraining.training import compute, mean_loss, model_loss, train
 from safetensors.torch import save_model
 folder, out, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
 torch.manual_seed(int(sys.argv[4]))

@@ -218,7 +218,7 @@ _DROPPED = frozenset(("head", "script", "style"))
 def strip_markup(
     markup: str,  # HTML or XHTML without tricks, such as a chapter of an e-book
 ) -> str:  # Its text: blocks on lines of their own, white space as a browser shows it
-    "Take the markup out, in time linear in its length. For web pages see chapter 06."
+    "Take the markup out, in time linear in its length. For web pages see chapter 7."
     parts: list[str] = []
     dropped, position = "", 0
     while position < len(markup):

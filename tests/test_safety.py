@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_practice.data import personal
+from llm_practice.data import safety
 from llm_practice.data.cleaning import STEPS, normalise
-from llm_practice.data.personal import (
+from llm_practice.data.safety import (
     KINDS,
     Item,
     find_personal,
@@ -82,7 +82,7 @@ def test_the_stricter_kind_comes_first_and_nothing_overlaps():
     found = find_personal(f"13800138000@example.org {IDENTITY} 4111111111111111")
     assert [item.kind for item in found] == ["EMAIL", "ID", "CARD"]
     assert all(a.end <= b.start for a, b in pairwise(found))
-    assert personal._apart([Item(5, 9, "A")], [Item(0, 6, "B"), Item(8, 12, "B"), Item(9, 12, "B")]) == [Item(5, 9, "A"), Item(9, 12, "B")]
+    assert safety._apart([Item(5, 9, "A")], [Item(0, 6, "B"), Item(8, 12, "B"), Item(9, 12, "B")]) == [Item(5, 9, "A"), Item(9, 12, "B")]
 
 
 PIECES = [item for items in ITEMS.values() for item in items] + NOT + ["@", ".", "-", " ", "1", "13", "+", "(", ")", "86", ":", "[PHONE]", "中", "a", "\u200b", "\ud800", "\n", "１"]
