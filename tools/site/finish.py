@@ -12,7 +12,9 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-Cached = Callable[[str, str, Callable[[], bytes]], bytes]  # `cached(kind, key, build)` keeps what `build()` returns
+Cached = Callable[
+    [str, str, Callable[[], bytes]], bytes
+]  # `cached(kind, key, build)` keeps what `build()` returns
 MATHS = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', re.DOTALL)
 PICTURE = re.compile(r'<img src="data:image/(png|jpeg|gif);base64,([^"]+)"')
 CDN = re.compile(r'<(?:link|script)\b[^>]*="https://cdn\.jsdelivr\.net[^>]*>(?:</script>)?')
@@ -32,7 +34,9 @@ class Maths:
     def __init__(self):
         from math_core import LatexToMathML
 
-        self.converter = LatexToMathML(fancy_error=False, allow_unreliable_rendering=True, annotation=False)
+        self.converter = LatexToMathML(
+            fancy_error=False, allow_unreliable_rendering=True, annotation=False
+        )
 
     def convert(
         self,
@@ -44,7 +48,9 @@ class Maths:
         from math_core import LatexError
 
         source = re.sub(r"\\mathop\{\\arg\\?,?\\(min|max)\}", r"\\operatorname*{arg\\,\1}", tex)
-        source = re.sub(r"\\mathop\{\\(?:mathrm|text|rm)\{([\w ]+)\}\}", r"\\operatorname*{\1}", source)
+        source = re.sub(
+            r"\\mathop\{\\(?:mathrm|text|rm)\{([\w ]+)\}\}", r"\\operatorname*{\1}", source
+        )
         try:
             out = self.converter.convert_with_local_state(source, displaystyle=display)
         except LatexError as error:
@@ -77,7 +83,10 @@ def squeezed(kind: str, data: bytes) -> bytes:
     if kind != "png":
         return data
     out, image = io.BytesIO(), Image.open(io.BytesIO(data))
-    if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):  # Nothing shines through: the fourth channel is dead weight
+    if image.mode == "RGBA" and image.getextrema()[3] == (
+        255,
+        255,
+    ):  # Nothing shines through: the fourth channel is dead weight
         image = image.convert("RGB")
     image.save(out, "PNG", optimize=True)
     return min(data, out.getvalue(), key=len)
@@ -101,7 +110,9 @@ def finish_page(path: Path, maths: Maths, cached: Cached) -> None:
     "Finish one page: maths, pictures, nothing from a CDN, local search."
     text = draw_maths(path.read_text(encoding="utf-8"), maths, path.name)
     text = save_pictures(CDN.sub("", text), path, cached)
-    path.write_text(text.replace("site_libs/fuse/fuse.min.js", "site_libs/search.js"), encoding="utf-8")
+    path.write_text(
+        text.replace("site_libs/fuse/fuse.min.js", "site_libs/search.js"), encoding="utf-8"
+    )
 
 
 def css_blocks(css: str):
@@ -126,7 +137,9 @@ def css_blocks(css: str):
 def used_selector(selector: str, words: set[str]) -> bool:
     "Whether every class in a selector occurs somewhere in the site's pages and scripts."
     positive = re.sub(r":not\([^)]*\)", "", selector)
-    return all(name.replace("\\", "") in words for name in re.findall(r"\.((?:[\w-]|\\.)+)", positive))
+    return all(
+        name.replace("\\", "") in words for name in re.findall(r"\.((?:[\w-]|\\.)+)", positive)
+    )
 
 
 def purge(
@@ -201,7 +214,11 @@ def trim_icons(libs: Path, words: set[str], cached: Cached) -> None:
     folder = libs / "bootstrap-icons"
     sheet = folder / "bootstrap-icons.min.css"
     css = purge(re.sub(r"@font-face\{[^}]*\}", "", sheet.read_text(encoding="utf-8")), words)
-    codes = set(re.findall(r"\\(f[0-9a-f]{3})\"", css + (libs / "smalldocs.css").read_text(encoding="utf-8")))
+    codes = set(
+        re.findall(
+            r"\\(f[0-9a-f]{3})\"", css + (libs / "smalldocs.css").read_text(encoding="utf-8")
+        )
+    )
     font = cached(
         "font",
         f"icons 2 {sorted(codes)}",
@@ -211,7 +228,8 @@ def trim_icons(libs: Path, words: set[str], cached: Cached) -> None:
         old.unlink()
     (folder / "fonts" / "icons.woff").write_bytes(font)
     sheet.write_text(
-        '@font-face{font-display:block;font-family:bootstrap-icons;src:url("fonts/icons.woff") format("woff")}' + css,
+        '@font-face{font-display:block;font-family:bootstrap-icons;src:url("fonts/icons.woff") format("woff")}'
+        + css,
         encoding="utf-8",
     )
 
@@ -227,7 +245,9 @@ def replace_once(text: str, old: str, new: str, where: str) -> str:
 
 def plain(markup: str) -> str:
     "The text of some HTML on one line."
-    return " ".join(html.unescape(re.sub(r"<style\b.*?</style>|<[^>]+>", " ", markup, flags=re.DOTALL)).split())
+    return " ".join(
+        html.unescape(re.sub(r"<style\b.*?</style>|<[^>]+>", " ", markup, flags=re.DOTALL)).split()
+    )
 
 
 def page_row(path: Path, site: Path) -> dict:
@@ -237,18 +257,34 @@ def page_row(path: Path, site: Path) -> dict:
     subtitle = re.search(r'<meta name="description" content="([^"]*)"', text)
     labels = re.findall(r'<figure class="diagram">(.*?)</figure>', text, re.DOTALL)
     found = plain(" ".join([subtitle[1] if subtitle else "", *labels]))
-    return {"href": href, "title": plain(title[1]) if title else path.stem, "section": "", "text": found}
+    return {
+        "href": href,
+        "title": plain(title[1]) if title else path.stem,
+        "section": "",
+        "text": found,
+    }
 
 
 def search_rows(site: Path, entries: list[dict]) -> list[dict]:
     "The search index: a row for each page, then a row for each of its sections."
-    chapters_first = sorted(site.rglob("*.html"), key=lambda path: (path.parent.name == "api", path))
+    chapters_first = sorted(
+        site.rglob("*.html"), key=lambda path: (path.parent.name == "api", path)
+    )
     rows = {path.relative_to(site).as_posix(): [page_row(path, site)] for path in chapters_first}
     for entry in entries:
-        text = " ".join(entry["text"].split()).removeprefix("source ")  # The API's links to the source
+        text = " ".join(entry["text"].split()).removeprefix(
+            "source "
+        )  # The API's links to the source
         own = rows[entry["href"].split("#")[0]]
         if entry["section"]:
-            own.append({"href": entry["href"], "title": own[0]["title"], "section": entry["section"], "text": text})
+            own.append(
+                {
+                    "href": entry["href"],
+                    "title": own[0]["title"],
+                    "section": entry["section"],
+                    "text": text,
+                }
+            )
         else:
             own[0]["text"] += " " + text
     return [row for own in rows.values() for row in own]
@@ -266,7 +302,9 @@ def local_search(site: Path, assets: Path) -> None:
     script = libs / "smalldocs.js"
     old = 'const r = await fetch(offset + "search.json");\n      index = await r.json();'
     new = 'index = await window.loadSearchIndex(offset + "search-index.js");'
-    script.write_text(replace_once(script.read_text(encoding="utf-8"), old, new, script.name), encoding="utf-8")
+    script.write_text(
+        replace_once(script.read_text(encoding="utf-8"), old, new, script.name), encoding="utf-8"
+    )
 
 
 def finish_smalldocs(site: Path, assets: Path, cached: Cached) -> None:

@@ -1,4 +1,4 @@
-"""Render the book as a site: `python tools/site.py [SOURCE]` turns the notebooks in SOURCE (default: nbs) into `_docs/`.
+"""Render the book as a site: `python tools/site/build.py [SOURCE]` turns the notebooks in SOURCE (default: nbs) into `_docs/`.
 
 nbdev's processors prepare the notebooks in `_proc/` under the names of their pages; Quarto renders them where it is
 installed, else smalldocs. Both read the same `_quarto.yml` and give the same addresses. At the end every link is checked.
@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 from nbdev.config import get_config
 
-ROOT = Path(__file__).resolve().parent.parent
-ASSETS = ROOT / "tools" / "site"
+ASSETS = Path(__file__).resolve().parent
+ROOT = ASSETS.parent.parent
 sys.path[:0] = [str(ASSETS), str(ROOT)]
 
 import api
@@ -34,7 +34,9 @@ def write_api(modules: list[api.Module], chapters: list[Chapter], proc: Path) ->
     folder.mkdir(parents=True, exist_ok=True)
     for m in modules:
         source = f"{cfg.git_url}/blob/{cfg.branch}/{m.path}"
-        links = {c.label: f"../{c.out}" for c in chapters if c.module == m.name} | {"View source": source}
+        links = {c.label: f"../{c.out}" for c in chapters if c.module == m.name} | {
+            "View source": source
+        }
         front = {"title": f"{cfg.lib_path.name}.{m.name}", "description": m.doc.split("\n\n")[0]}
         write_page(folder / f"{m.name}.qmd", front, api.module_markdown(m, links, source))
     front = {
@@ -46,14 +48,21 @@ def write_api(modules: list[api.Module], chapters: list[Chapter], proc: Path) ->
 
 def write_page(path: Path, front: dict, body: str) -> None:
     "Write a page of Markdown."
-    path.write_text(f"---\n{yaml.safe_dump(front, allow_unicode=True, sort_keys=False)}---\n\n{body}", encoding="utf-8")
+    path.write_text(
+        f"---\n{yaml.safe_dump(front, allow_unicode=True, sort_keys=False)}---\n\n{body}",
+        encoding="utf-8",
+    )
 
 
 def sidebar(chapters: list[Chapter], modules: list[api.Module]) -> list:
     "The sidebar: parts and chapters that exist, then the API."
     contents: list = []
     for part, title in PARTS.items():
-        pages = [{"text": c.label, "href": str(Path(c.out).with_suffix(".ipynb"))} for c in chapters if c.part == part]
+        pages = [
+            {"text": c.label, "href": str(Path(c.out).with_suffix(".ipynb"))}
+            for c in chapters
+            if c.part == part
+        ]
         contents += pages if not part else [{"section": title, "contents": pages}] if pages else []
     if modules:
         pages = [{"text": m.name, "href": f"api/{m.name}.qmd"} for m in modules]
@@ -75,7 +84,9 @@ def write_config(chapters: list[Chapter], modules: list[api.Module], proc: Path)
     }
     web["sidebar"]["contents"] = sidebar(chapters, modules)
     web["navbar"]["tools"] = [{"icon": "github", "href": cfg.git_url, "text": "Source code"}]
-    (proc / "_quarto.yml").write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    (proc / "_quarto.yml").write_text(
+        yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8"
+    )
 
 
 def copy_assets(source: Path, proc: Path) -> None:
@@ -83,7 +94,9 @@ def copy_assets(source: Path, proc: Path) -> None:
     for folder in (ROOT / "nbs", source):
         for file in folder.rglob("*"):
             rel = file.relative_to(folder)
-            if file.suffix in ASSET_SUFFIXES and not any(p.startswith((".", "_")) for p in rel.parts):
+            if file.suffix in ASSET_SUFFIXES and not any(
+                p.startswith((".", "_")) for p in rel.parts
+            ):
                 (proc / rel).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, proc / rel)
     for name in ("site.css", "favicon.svg"):
@@ -149,7 +162,9 @@ def report(docs: Path) -> int:
     for p in problems:
         print(f"{p.page}: {p.link or 'the page'}: {p.reason}", file=sys.stderr)
     heaviest = max(weights, key=weights.get)
-    print(f"{len(weights)} pages, the heaviest {heaviest} with {weights[heaviest]:,} bytes; {len(problems)} problems")
+    print(
+        f"{len(weights)} pages, the heaviest {heaviest} with {weights[heaviest]:,} bytes; {len(problems)} problems"
+    )
     print(f"The site is at {os.path.relpath(docs / 'index.html')}")
     return 1 if problems else 0
 
@@ -157,11 +172,15 @@ def report(docs: Path) -> int:
 def main() -> int:
     "Render and check the site."
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("source", nargs="?", default="nbs", help="folder of the notebooks (default: nbs)")
+    parser.add_argument(
+        "source", nargs="?", default="nbs", help="folder of the notebooks (default: nbs)"
+    )
     source = Path(parser.parse_args().source).resolve()
     os.chdir(ROOT)
     if not shutil.which("quarto") and not find_spec("smalldocs"):
-        print("No site was rendered: install Quarto (https://quarto.org), or use Python 3.11 or newer for smalldocs")
+        print(
+            "No site was rendered: install Quarto (https://quarto.org), or use Python 3.11 or newer for smalldocs"
+        )
         return 0
     proc, docs = ROOT / "_proc", ROOT / "_docs"
     prepare(source, proc)
