@@ -24,7 +24,12 @@ import numpy as np
 from llm_practice.book import hardware
 from llm_practice.data import quality
 
-NAMES = {"gopher_quality": "Gopher quality", "gopher_repetition": "Gopher repetition", "c4": "C4 quality", "fineweb": "FineWeb quality"}
+NAMES = {
+    "gopher_quality": "Gopher quality",
+    "gopher_repetition": "Gopher repetition",
+    "c4": "C4 quality",
+    "fineweb": "FineWeb quality",
+}
 INSTALL = "`make bench-cleaning`, or pip install -r bench/cleaning.txt"
 
 
@@ -37,17 +42,24 @@ def damaged(text: str, rng: random.Random) -> str:
         lambda: "\n".join("- " + line for line in lines),
         lambda: "\n".join(line[:40] + "..." for line in lines),
         lambda: "\n".join(words),
-        lambda: " ".join(w for w in words if w not in ("the", "to", "of", "and", "that", "have", "with", "be")),
+        lambda: " ".join(
+            w for w in words if w not in ("the", "to", "of", "and", "that", "have", "with", "be")
+        ),
         lambda: text.replace(". ", " ").replace(".\n", "\n"),
         lambda: "function() {\n" + text + "\n} ",
         lambda: " ".join(words[: rng.randrange(20, 80)]) + ".",
         lambda: " ".join(words[:30] * rng.randrange(1, 6)),
         lambda: " #".join(words),
         lambda: " ".join(str(rng.randrange(10**6)) if rng.random() < 0.3 else w for w in words),
-        lambda: "This site uses cookies. Read our privacy policy.\nPlease enable JavaScript.\n" + "\n".join(lines[: rng.randrange(3, 12)]),
+        lambda: (
+            "This site uses cookies. Read our privacy policy.\nPlease enable JavaScript.\n"
+            + "\n".join(lines[: rng.randrange(3, 12)])
+        ),
         lambda: "".join(words),
         lambda: " ".join(w[0] for w in words),
-        lambda: "\n".join(lines[: rng.randrange(2, 10)] + ["Click here for more"] * rng.randrange(8)),
+        lambda: "\n".join(
+            lines[: rng.randrange(2, 10)] + ["Click here for more"] * rng.randrange(8)
+        ),
     ]
     return rng.choice(ways)()
 
@@ -57,7 +69,11 @@ def packaged(megabytes: float) -> list[str]:
     from llm_practice.data.sources import load
 
     rng = random.Random(0)
-    plays = [play[i : i + 4000] for play in load("shakespeare", quiet=True)["text"] for i in range(0, len(play), 4000)]
+    plays = [
+        play[i : i + 4000]
+        for play in load("shakespeare", quiet=True)["text"]
+        for i in range(0, len(play), 4000)
+    ]
     texts = [*load("bbc-news", quiet=True)["text"], *rng.sample(plays, 500)]
     rng.shuffle(texts)
     texts, total = [damaged(text, rng) if i % 6 == 5 else text for i, text in enumerate(texts)], 0
@@ -92,12 +108,21 @@ def peers() -> dict:
 
         split_into_words("Load the word splitter. Now.")
     except ImportError as error:
-        sys.exit(f"datatrove 0.10 is not here ({error}). Install it, best into an environment of its own:\n  {INSTALL}")
-    classes = [filters.GopherQualityFilter, filters.GopherRepetitionFilter, filters.C4QualityFilter, filters.FineWebQualityFilter]
+        sys.exit(
+            f"datatrove 0.10 is not here ({error}). Install it, best into an environment of its own:\n  {INSTALL}"
+        )
+    classes = [
+        filters.GopherQualityFilter,
+        filters.GopherRepetitionFilter,
+        filters.C4QualityFilter,
+        filters.FineWebQualityFilter,
+    ]
     return dict(zip(NAMES, (kind() for kind in classes)))
 
 
-def judge_peer(texts: list[str], filters: dict) -> tuple[dict[str, np.ndarray], dict[str, float], float]:
+def judge_peer(
+    texts: list[str], filters: dict
+) -> tuple[dict[str, np.ndarray], dict[str, float], float]:
     """Verdicts, seconds for each filter alone, and seconds for all four in a row.
 
     datatrove keeps the words of the last texts, so four filters in a row split each text once; alone, each splits it.
@@ -127,7 +152,9 @@ def judge_peer(texts: list[str], filters: dict) -> tuple[dict[str, np.ndarray], 
     return keep, alone, together
 
 
-def judge_ours(texts: list[str], repeat: int) -> tuple[dict[str, np.ndarray], dict[str, float], float]:
+def judge_ours(
+    texts: list[str], repeat: int
+) -> tuple[dict[str, np.ndarray], dict[str, float], float]:
     "The same; the best of some runs, since they are short."
     filters = quality.FILTERS["en"]
     together = quality.Filter("en", sum((rule.limits for rule in filters.values()), ()))
@@ -143,9 +170,20 @@ def judge_ours(texts: list[str], repeat: int) -> tuple[dict[str, np.ndarray], di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--input", type=Path, help="JSONL with a field `text` (also .gz); default: packaged texts")
-    parser.add_argument("--megabytes", type=float, help="judge only so many megabytes (default: 4 of the packaged texts, all of a file)")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of our filters, of which the best counts (default 3)")
+    parser.add_argument(
+        "--input", type=Path, help="JSONL with a field `text` (also .gz); default: packaged texts"
+    )
+    parser.add_argument(
+        "--megabytes",
+        type=float,
+        help="judge only so many megabytes (default: 4 of the packaged texts, all of a file)",
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=3,
+        help="runs of our filters, of which the best counts (default 3)",
+    )
     parser.add_argument("--json", type=Path, help="write all figures there")
     arguments = parser.parse_args()
     if arguments.input and not arguments.input.is_file():
@@ -153,40 +191,69 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     filters = peers()
-    texts = read(arguments.input, arguments.megabytes) if arguments.input else packaged(arguments.megabytes or 4)
+    texts = (
+        read(arguments.input, arguments.megabytes)
+        if arguments.input
+        else packaged(arguments.megabytes or 4)
+    )
     size = sum(len(text.encode("utf-8", "replace")) for text in texts) / 1e6
-    print(f"{len(texts):,} documents, {size:.1f} MB; the peer takes about {size / 0.04:.0f} s", flush=True)
+    print(
+        f"{len(texts):,} documents, {size:.1f} MB; the peer takes about {size / 0.04:.0f} s",
+        flush=True,
+    )
     ours, our_seconds, our_total = judge_ours(texts, arguments.repeat)
     theirs, their_seconds, their_total = judge_peer(texts, filters)
-    report(texts, size, (ours, our_seconds, our_total), (theirs, their_seconds, their_total), arguments)
+    report(
+        texts, size, (ours, our_seconds, our_total), (theirs, their_seconds, their_total), arguments
+    )
 
 
-def report(texts: list[str], size: float, ours: tuple, theirs: tuple, arguments: argparse.Namespace) -> None:
+def report(
+    texts: list[str], size: float, ours: tuple, theirs: tuple, arguments: argparse.Namespace
+) -> None:
     "Print the table and write the JSON."
     rows = []
     for name in [*NAMES, "all"]:
-        mine = ours[0][name] if name != "all" else np.logical_and.reduce([ours[0][n] for n in NAMES])
-        peer = theirs[0][name] if name != "all" else np.logical_and.reduce([theirs[0][n] for n in NAMES])
+        mine = (
+            ours[0][name] if name != "all" else np.logical_and.reduce([ours[0][n] for n in NAMES])
+        )
+        peer = (
+            theirs[0][name]
+            if name != "all"
+            else np.logical_and.reduce([theirs[0][n] for n in NAMES])
+        )
         seconds = (theirs[1].get(name, theirs[2]), ours[1].get(name, ours[2]))
         rows.append({
             "filter": NAMES.get(name, "all four"), "datatrove_MB_s": size / seconds[0], "ours_MB_s": size / seconds[1],
             "ratio": seconds[0] / seconds[1], "same_decision": float((mine == peer).mean()),
             "kept_by_datatrove": float(peer.mean()), "kept_by_ours": float(mine.mean()),
         })  # fmt: skip
-    print(f"\n{'filter':<18} {'datatrove MB/s':>15} {'ours MB/s':>10} {'ratio':>7} {'same decision':>14} {'kept':>15}")
+    print(
+        f"\n{'filter':<18} {'datatrove MB/s':>15} {'ours MB/s':>10} {'ratio':>7} {'same decision':>14} {'kept':>15}"
+    )
     for row in rows:
         kept = f"{row['kept_by_datatrove']:.1%} / {row['kept_by_ours']:.1%}"
-        print(f"{row['filter']:<18} {row['datatrove_MB_s']:>15.3f} {row['ours_MB_s']:>10.1f} {row['ratio']:>7.0f} {row['same_decision']:>14.2%} {kept:>15}")
+        print(
+            f"{row['filter']:<18} {row['datatrove_MB_s']:>15.3f} {row['ours_MB_s']:>10.1f} {row['ratio']:>7.0f} {row['same_decision']:>14.2%} {kept:>15}"
+        )
     versions = {}
     for package in ("datatrove", "spacy", "numpy", "pandas"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "absent"
-    where = f"{hardware('cpu')}, Python {sys.version.split()[0]}, " + ", ".join(f"{name} {v}" for name, v in versions.items())
+    where = f"{hardware('cpu')}, Python {sys.version.split()[0]}, " + ", ".join(
+        f"{name} {v}" for name, v in versions.items()
+    )
     print(f"\n{where}")
     if arguments.json:
-        facts = {"input": str(arguments.input or "packaged"), "documents": len(texts), "MB": size, "hardware": hardware("cpu"), "versions": versions}
+        facts = {
+            "input": str(arguments.input or "packaged"),
+            "documents": len(texts),
+            "MB": size,
+            "hardware": hardware("cpu"),
+            "versions": versions,
+        }
         arguments.json.write_text(json.dumps({**facts, "filters": rows}, indent=2) + "\n")
 
 

@@ -36,7 +36,13 @@ from collections import Counter, defaultdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
 TOOLS = {
     "llm_practice reach": "llm-practice",
     "llm_practice strict": "llm-practice",
@@ -80,7 +86,9 @@ def originals(texts: list[str], chinese: bool, smallest: int) -> list[str]:
     return kept
 
 
-def make(folder: Path, language: str, edits: list[float], documents: int | None, seed: int) -> tuple[Path, Path]:
+def make(
+    folder: Path, language: str, edits: list[float], documents: int | None, seed: int
+) -> tuple[Path, Path]:
     "Write input.jsonl (shuffled originals and copies) and truth.jsonl (pairs of row numbers)."
     from llm_practice.data.sources import load
 
@@ -101,7 +109,10 @@ def make(folder: Path, language: str, edits: list[float], documents: int | None,
     with open(folder / "input.jsonl", "w", encoding="utf-8") as file:
         for row, (number, share, text) in enumerate(rows):
             families[number].append((share, row))
-            file.write(json.dumps({"text": text, "original": number, "edit": share}, ensure_ascii=False) + "\n")
+            file.write(
+                json.dumps({"text": text, "original": number, "edit": share}, ensure_ascii=False)
+                + "\n"
+            )
     with open(folder / "truth.jsonl", "w", encoding="utf-8") as file:
         for family in families.values():
             (_, first), *copies = sorted(family)
@@ -142,17 +153,22 @@ def pairs_to_labels(count: int, pairs) -> list[int]:
 
 
 def run_llm_practice(path: str, similarity: float, permutations: int) -> tuple[float, list[int]]:
-    from llm_practice.data.dedup import MinHasher, near_duplicates
+    from llm_practice.data.dedup import near_duplicates
+    from llm_practice.engine.minhash import MinHasher
 
     texts, hasher = read_texts(path), MinHasher(permutations=permutations)
     near_duplicates(texts[:50] + texts[:1], similarity, hasher)
     start = time.perf_counter()
     found = near_duplicates(texts, similarity, hasher)
     seconds = time.perf_counter() - start
-    return seconds, pairs_to_labels(len(texts), ((cluster[0], row) for cluster in found.clusters for row in cluster))
+    return seconds, pairs_to_labels(
+        len(texts), ((cluster[0], row) for cluster in found.clusters for row in cluster)
+    )
 
 
-def run_text_dedup(path: str, threshold: float, permutations: int, hash_func: str) -> tuple[float, list[int]]:
+def run_text_dedup(
+    path: str, threshold: float, permutations: int, hash_func: str
+) -> tuple[float, list[int]]:
     import datasets
     from text_dedup import minhash
     from text_dedup.utils import IOArgs, MetaArgs, MinHashArgs
@@ -177,13 +193,19 @@ def run_text_dedup(path: str, threshold: float, permutations: int, hash_func: st
                 num_proc=None,
             ),
             meta_args=MetaArgs(column="text"),
-            minhash_args=MinHashArgs(ngram=5, num_perm=permutations, threshold=threshold, hash_func=hash_func),
+            minhash_args=MinHashArgs(
+                ngram=5, num_perm=permutations, threshold=threshold, hash_func=hash_func
+            ),
         )
     times = clocks[-1].elapsed_times
-    return times["MinHashing"] + times["Clustering"], [minhash.uf.find(row) for row in range(len(read_texts(path)))]
+    return times["MinHashing"] + times["Clustering"], [
+        minhash.uf.find(row) for row in range(len(read_texts(path)))
+    ]
 
 
-def run_rensa(path: str, threshold: float, permutations: int, bands: int) -> tuple[float, list[int]]:
+def run_rensa(
+    path: str, threshold: float, permutations: int, bands: int
+) -> tuple[float, list[int]]:
     from rensa import RMinHash, RMinHashLSH
 
     texts = read_texts(path)
@@ -198,7 +220,9 @@ def run_rensa(path: str, threshold: float, permutations: int, bands: int) -> tup
     pairs = []
     for row, candidates in enumerate(index.query_all(sketches)):
         pairs += [
-            (row, other) for other in candidates if other > row and sketches[row].jaccard(sketches[other]) >= threshold
+            (row, other)
+            for other in candidates
+            if other > row and sketches[row].jaccard(sketches[other]) >= threshold
         ]
     labels = pairs_to_labels(len(texts), pairs)
     return time.perf_counter() - start, labels
@@ -208,7 +232,11 @@ def run_one(tool: str, settings: dict, out: str) -> None:
     "What the child process does."
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {settings["core"]})
-    path, threshold, permutations = settings["input"], settings["threshold"], settings["permutations"]
+    path, threshold, permutations = (
+        settings["input"],
+        settings["threshold"],
+        settings["permutations"],
+    )
     if tool.startswith("llm_practice"):
         seconds, labels = run_llm_practice(
             path, threshold if tool.endswith("strict") else settings["reach"], permutations
@@ -224,8 +252,17 @@ def peak_mib() -> float:
     "The most memory that this process had. Linux hands `ru_maxrss` on to child processes, so its own record comes first."
     status = Path("/proc/self/status")
     if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return (
+            next(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+            / 1024
+        )
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
 
 
 # --- right and wrong ------------------------------------------------------------------------------------------------
@@ -236,9 +273,13 @@ def read_truth(path: str, count: int) -> tuple[list[int], dict[float, list[tuple
     pairs, by_edit = [], defaultdict(list)
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
         row = json.loads(line)
-        pair = row if isinstance(row, list) else row.get("pair") or [row.get("left"), row.get("right")]
+        pair = (
+            row if isinstance(row, list) else row.get("pair") or [row.get("left"), row.get("right")]
+        )
         if len(pair) != 2 or not all(isinstance(item, int) and 0 <= item < count for item in pair):
-            raise SystemExit(f"{path}, line {number}: {pair!r} is no pair of row numbers from 0 to {count - 1}")
+            raise SystemExit(
+                f"{path}, line {number}: {pair!r} is no pair of row numbers from 0 to {count - 1}"
+            )
         pairs.append(tuple(pair))
         if isinstance(row, dict) and "edit" in row:
             by_edit[row["edit"]].append(tuple(pair))
@@ -253,9 +294,14 @@ def scores(found: list[int], truth: list[int], by_edit: dict) -> dict:
     "Precision, recall and F1 over pairs in one cluster; recall for each size of edit."
     right = count_pairs(zip(found, truth))
     precision, recall = right / max(1, count_pairs(found)), right / max(1, count_pairs(truth))
-    result = {"precision": precision, "recall": recall, "f1": 2 * precision * recall / max(1e-12, precision + recall)}
+    result = {
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * precision * recall / max(1e-12, precision + recall),
+    }
     result["recall_by_edit"] = {
-        str(share): sum(found[a] == found[b] for a, b in pairs) / len(pairs) for share, pairs in by_edit.items()
+        str(share): sum(found[a] == found[b] for a, b in pairs) / len(pairs)
+        for share, pairs in by_edit.items()
     }
     return result
 
@@ -292,7 +338,8 @@ def measure(args: argparse.Namespace, path: str, truth_path: str | None) -> dict
     bands, rows = text_dedup_bands(args.threshold, args.permutations)
     reach = args.reach or round((1 - 0.99 ** (1 / bands)) ** (1 / rows), 2)
     rensa_bands = min(
-        (b for b in range(1, args.permutations + 1) if args.permutations % b == 0), key=lambda b: abs(b - bands)
+        (b for b in range(1, args.permutations + 1) if args.permutations % b == 0),
+        key=lambda b: abs(b - bands),
     )
     settings = {"input": path, "threshold": args.threshold, "reach": reach, "permutations": args.permutations,
                 "rensa_bands": rensa_bands, "core": args.core}  # fmt: skip
@@ -312,13 +359,26 @@ def measure(args: argparse.Namespace, path: str, truth_path: str | None) -> dict
             results[tool] |= scores(best["labels"], *truth)
     size = {
         "documents": len(texts),
-        "megabytes": round(sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) / 1e6, 3),
+        "megabytes": round(
+            sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) / 1e6, 3
+        ),
     }
     from llm_practice.book import hardware
 
-    machine = {"cpu": hardware("cpu"), "cores_used": 1, "python": platform.python_version(), "numpy": installed("numpy")}
+    machine = {
+        "cpu": hardware("cpu"),
+        "cores_used": 1,
+        "python": platform.python_version(),
+        "numpy": installed("numpy"),
+    }
     settings |= {"text_dedup_bands": bands, "text_dedup_rows": rows, "repeat": args.repeat}
-    return {"input": size, "settings": settings, "machine": machine, "tools": results, "ratios": ratios(results)}
+    return {
+        "input": size,
+        "settings": settings,
+        "machine": machine,
+        "tools": results,
+        "ratios": ratios(results),
+    }
 
 
 def run_child(tool: str, settings: dict) -> dict | None:
@@ -343,16 +403,26 @@ def ratios(results: dict[str, dict]) -> dict[str, dict[str, float]]:
     found = {}
     for ours in (name for name in results if name.startswith("llm_practice")):
         for peer in (name for name in results if not name.startswith("llm_practice")):
-            names = [n for n in ("documents_per_second", "peak_mib", "precision", "recall", "f1") if n in results[peer]]
-            found[f"{ours} / {peer}"] = {name: results[ours][name] / max(1e-12, results[peer][name]) for name in names}
+            names = [
+                n
+                for n in ("documents_per_second", "peak_mib", "precision", "recall", "f1")
+                if n in results[peer]
+            ]
+            found[f"{ours} / {peer}"] = {
+                name: results[ours][name] / max(1e-12, results[peer][name]) for name in names
+            }
     return found
 
 
 def table(result: dict) -> str:
-    edits = next((list(r["recall_by_edit"]) for r in result["tools"].values() if r.get("recall_by_edit")), [])
+    edits = next(
+        (list(r["recall_by_edit"]) for r in result["tools"].values() if r.get("recall_by_edit")), []
+    )
     scored = any("f1" in row for row in result["tools"].values())
     head = ["tool", "version", "docs/s", "MiB"] + (
-        ["precision", "recall", "F1", *(f"found at {100 * float(e):g} %" for e in edits)] if scored else ["removed"]
+        ["precision", "recall", "F1", *(f"found at {100 * float(e):g} %" for e in edits)]
+        if scored
+        else ["removed"]
     )
     lines = [head]
     for tool, row in result["tools"].items():
@@ -365,7 +435,10 @@ def table(result: dict) -> str:
                       *(f"{row['recall_by_edit'][e]:.3f}" for e in edits)])  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     rows = [
-        "  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths))
+        )
         for line in lines
     ]
     s, shown = result["settings"], result["input"]
@@ -386,11 +459,19 @@ def table(result: dict) -> str:
 def main() -> None:
     if len(sys.argv) == 5 and sys.argv[1] == "--child":
         return run_one(sys.argv[2], json.loads(sys.argv[3]), sys.argv[4])
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--input", metavar="FILE", help="JSONL with the field `text`; by default text is made, as with --make"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--truth", metavar="FILE", help="JSONL of true pairs of row numbers (from 0), such as [0, 17]")
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        help="JSONL with the field `text`; by default text is made, as with --make",
+    )
+    parser.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="JSONL of true pairs of row numbers (from 0), such as [0, 17]",
+    )
     parser.add_argument("--json", metavar="FILE", help="write every figure and ratio here")
     parser.add_argument("--threshold", type=float, default=0.7, help="Jaccard index (default 0.7)")
     parser.add_argument(
@@ -398,13 +479,21 @@ def main() -> None:
         type=float,
         help="similarity for `llm_practice reach` (default: where text-dedup passes 1 %% of pairs)",
     )
-    parser.add_argument("--permutations", type=int, default=112, help="numbers in a signature (default 112)")
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each tool, the fastest counts (default 1)")
-    parser.add_argument("--core", type=int, default=0, help="the core that all tools run on (default 0)")
+    parser.add_argument(
+        "--permutations", type=int, default=112, help="numbers in a signature (default 112)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="runs of each tool, the fastest counts (default 1)"
+    )
+    parser.add_argument(
+        "--core", type=int, default=0, help="the core that all tools run on (default 0)"
+    )
     making = parser.add_argument_group(
         "text with near-copies of known sizes, from the packaged news (en) or reviews (zh)"
     )
-    making.add_argument("--make", metavar="FOLDER", help="write input.jsonl and truth.jsonl there and stop")
+    making.add_argument(
+        "--make", metavar="FOLDER", help="write input.jsonl and truth.jsonl there and stop"
+    )
     making.add_argument("--language", choices=("en", "zh"), default="en")
     making.add_argument(
         "--edits",
@@ -414,7 +503,9 @@ def main() -> None:
         metavar="SHARE",
         help="one copy of each text for each share of its words (zh: characters) replaced, deleted or inserted",
     )
-    making.add_argument("--documents", type=int, help="how many originals (default: all that share next to nothing)")
+    making.add_argument(
+        "--documents", type=int, help="how many originals (default: all that share next to nothing)"
+    )
     making.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.truth and not args.input:
@@ -429,7 +520,9 @@ def main() -> None:
             else map(str, make(Path(folder), args.language, args.edits, args.documents, args.seed))
         )
         result = measure(args, path, truth)
-    result["settings"]["input"] = args.input or f"made: {args.language}, edits {args.edits}, seed {args.seed}"
+    result["settings"]["input"] = (
+        args.input or f"made: {args.language}, edits {args.edits}, seed {args.seed}"
+    )
     print(table(result))
     if args.json:
         Path(args.json).write_text(json.dumps(result, indent=1))

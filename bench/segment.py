@@ -15,7 +15,13 @@ times, the best of `--repeat` runs. What is not installed is named and left out.
 
 import os
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "ARROW_NUM_THREADS",
+)
 for name in THREADS:
     os.environ[name] = "1"
 
@@ -37,8 +43,16 @@ OURS = {
     "lattice and model": "the default",
     "lattice and model, one by one": "the same, a call for each line",
 }
-PEERS = {"rjieba": ("rjieba", "pip install rjieba"), "jieba": ("jieba", "pip install jieba  (in a venv of its own: --python)")}
-PEER_TOOLS = {"rjieba": "rjieba", "rjieba, model off": "rjieba", "jieba": "jieba", "jieba, model off": "jieba"}
+PEERS = {
+    "rjieba": ("rjieba", "pip install rjieba"),
+    "jieba": ("jieba", "pip install jieba  (in a venv of its own: --python)"),
+}
+PEER_TOOLS = {
+    "rjieba": "rjieba",
+    "rjieba, model off": "rjieba",
+    "jieba": "jieba",
+    "jieba, model off": "jieba",
+}
 
 
 def tool(name: str, train: list[list[str]]):
@@ -54,8 +68,13 @@ def tool(name: str, train: list[list[str]]):
             jieba.setLogLevel(logging.WARNING)
             cut = jieba.lcut
         model = "off" not in name
-        return lambda texts: [cut(text, model) for text in texts] if PEER_TOOLS[name] == "rjieba" else [cut(text, HMM=model) for text in texts]
-    from llm_practice.data.words import HMMSegmenter, LatticeSegmenter, MaxMatch
+        return lambda texts: (
+            [cut(text, model) for text in texts]
+            if PEER_TOOLS[name] == "rjieba"
+            else [cut(text, HMM=model) for text in texts]
+        )
+    from llm_practice.engine.lattice import LatticeSegmenter
+    from llm_practice.engine.segmenter import HMMSegmenter, MaxMatch
 
     counts = Counter(word for line in train for word in line)
     if name == "longest match":
@@ -65,7 +84,11 @@ def tool(name: str, train: list[list[str]]):
     if name == "hidden Markov model":
         return HMMSegmenter.fit(train).segment_batch
     fitted = LatticeSegmenter.fit(train)
-    return fitted.segment_batch if "one by one" not in name else lambda texts: [fitted.segment(text) for text in texts]
+    return (
+        fitted.segment_batch
+        if "one by one" not in name
+        else lambda texts: [fitted.segment(text) for text in texts]
+    )
 
 
 def work(name: str, source: Path, target: Path, repeat: int) -> None:
@@ -82,13 +105,23 @@ def work(name: str, source: Path, target: Path, repeat: int) -> None:
         found = cut(data["texts"])
         times.append(time.process_time() - start)
     package = PEER_TOOLS.get(name)
-    result = {"ready": ready, "seconds": times, "found": found, "version": version(package) if package else None}
+    result = {
+        "ready": ready,
+        "seconds": times,
+        "found": found,
+        "version": version(package) if package else None,
+    }
     target.write_text(json.dumps(result), encoding="utf-8")
 
 
 def has(python: str, package: str) -> bool:
     "Whether this Python can import a package."
-    return subprocess.run([python, "-c", f"import {package}"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            [python, "-c", f"import {package}"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def splits(seeds: int, lines: int | None):
@@ -96,12 +129,14 @@ def splits(seeds: int, lines: int | None):
     from datasets import Dataset
 
     from llm_practice.data.batching import split
-    from llm_practice.data.dedup import exact_keys
     from llm_practice.data.sources import load
+    from llm_practice.engine.text import exact_keys
 
     daily = load("peoples-daily", quiet=True)
     rows = list(dict(zip(exact_keys(daily["text"]), daily["tokens"])).values())[:lines]
-    blocks = Dataset.from_dict({"line": range(len(rows)), "block": [str(i // 50) for i in range(len(rows))]})
+    blocks = Dataset.from_dict(
+        {"line": range(len(rows)), "block": [str(i // 50) for i in range(len(rows))]}
+    )
     for seed in range(seeds):
         parts = split(blocks, test=0.1, validation=0, label=None, text="block", key=str, seed=seed)
         yield tuple([rows[i] for i in parts[part]["line"]] for part in ("train", "test"))
@@ -111,20 +146,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=1, help="so many splits (default 1)")
     parser.add_argument("--lines", type=int, help="only the first so many lines of the corpus")
-    parser.add_argument("--repeat", type=int, default=3, help="timed runs of each tool, of which the best counts (default 3)")
-    parser.add_argument("--python", action="append", default=[], help="another Python that has peers (may be given several times)")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=3,
+        help="timed runs of each tool, of which the best counts (default 3)",
+    )
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        help="another Python that has peers (may be given several times)",
+    )
     parser.add_argument("--json", type=Path, help="write all figures there")
     parser.add_argument("--work", nargs=3, metavar=("TOOL", "IN", "OUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        return work(arguments.work[0], Path(arguments.work[1]), Path(arguments.work[2]), arguments.repeat)
+        return work(
+            arguments.work[0], Path(arguments.work[1]), Path(arguments.work[2]), arguments.repeat
+        )
     if arguments.seeds < 1 or arguments.repeat < 1:
         sys.exit("--seeds and --repeat must be at least 1")
     if arguments.lines is not None and arguments.lines < 1000:
         sys.exit(f"--lines {arguments.lines}: at least 1000, or the test part is too small")
     where = {tool: sys.executable for tool in OURS}
     for package, (module, install) in PEERS.items():
-        found = next((python for python in [sys.executable, *arguments.python] if has(python, module)), None)
+        found = next(
+            (python for python in [sys.executable, *arguments.python] if has(python, module)), None
+        )
         if found:
             where |= {tool: found for tool, needs in PEER_TOOLS.items() if needs == package}
         else:
@@ -144,17 +193,35 @@ def report(where: dict[str, str], arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.json"), Path(folder, "out.json")
         for train, test in splits(arguments.seeds, arguments.lines):
-            texts, known = ["".join(line) for line in test], {word for line in train for word in line}
+            texts, known = (
+                ["".join(line) for line in test],
+                {word for line in train for word in line},
+            )
             characters = sum(map(len, texts))
             source.write_text(json.dumps({"train": train, "texts": texts}), encoding="utf-8")
             for name, python in where.items():
-                command = [python, __file__, "--work", name, str(source), str(target), "--repeat", str(arguments.repeat)]
+                command = [
+                    python,
+                    __file__,
+                    "--work",
+                    name,
+                    str(source),
+                    str(target),
+                    "--repeat",
+                    str(arguments.repeat),
+                ]
                 subprocess.run(command, check=True)
                 result = json.loads(target.read_text(encoding="utf-8"))
                 if result["version"]:
                     versions[PEER_TOOLS[name]] = result["version"]
                 scores = word_f1(result["found"], test, known)
-                runs[name].append({**scores, "ready_s": result["ready"], "characters_s": characters / min(result["seconds"])})
+                runs[name].append(
+                    {
+                        **scores,
+                        "ready_s": result["ready"],
+                        "characters_s": characters / min(result["seconds"]),
+                    }
+                )
     try:
         versions["llm-practice"] = version("llm-practice")
     except PackageNotFoundError:
@@ -165,15 +232,29 @@ def report(where: dict[str, str], arguments: argparse.Namespace) -> None:
         row["f1_spread"] = stdev(run["f1"] for run in found) if len(found) > 1 else None
         rows.append({"tool": name, **row})
     speed = {row["tool"]: row["characters_s"] for row in rows}
-    print(f"\n{'tool':<31}{'F1':>8}{'spread':>8}{'unknown':>9}{'known':>8}{'ready s':>9}{'Mchar/s':>9}" + "".join(f"{'x ' + p:>10}" for p in PEERS if p in speed))
+    print(
+        f"\n{'tool':<31}{'F1':>8}{'spread':>8}{'unknown':>9}{'known':>8}{'ready s':>9}{'Mchar/s':>9}"
+        + "".join(f"{'x ' + p:>10}" for p in PEERS if p in speed)
+    )
     for row in rows:
         row["ratios"] = {peer: row["characters_s"] / speed[peer] for peer in PEERS if peer in speed}
         line = f"{row['tool']:<31}{row['f1']:>8.4f}{'' if row['f1_spread'] is None else format(row['f1_spread'], '.4f'):>8}"
         line += f"{row['oov_recall']:>9.3f}{row['known_recall']:>8.4f}{row['ready_s']:>9.2f}{row['characters_s'] / 1e6:>9.2f}"
         print(line + "".join(f"{ratio:>10.2f}" for ratio in row["ratios"].values()))
-    facts = {"seeds": arguments.seeds, "lines": arguments.lines, "characters": characters, "hardware": hardware("cpu"), "versions": versions}
-    print(f"\nunknown, known: recall of words that the training part lacks, has. {characters:,} characters in the last test part.")
-    print(f"{hardware('cpu')}, one of them used; " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+    facts = {
+        "seeds": arguments.seeds,
+        "lines": arguments.lines,
+        "characters": characters,
+        "hardware": hardware("cpu"),
+        "versions": versions,
+    }
+    print(
+        f"\nunknown, known: recall of words that the training part lacks, has. {characters:,} characters in the last test part."
+    )
+    print(
+        f"{hardware('cpu')}, one of them used; "
+        + ", ".join(f"{name} {number}" for name, number in versions.items())
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps({**facts, "tools": rows}, indent=2) + "\n")
 

@@ -32,7 +32,10 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from llm_practice.book import hardware
-from llm_practice.data import tokenizers as ours
+from llm_practice.data.tokenizers import BYTE_LETTERS, best_pieces, longest_match, spaced
+from llm_practice.engine.merges import apply_merges, learn_merges
+from llm_practice.engine.text import replace_surrogates
+from llm_practice.engine.unigram import learn_unigram, unigram_loss
 
 KINDS = {"bpe": "BPE", "bytes": "byte-level BPE", "wordpiece": "WordPiece", "unigram": "unigram"}
 
@@ -42,7 +45,9 @@ def packaged(megabytes: float) -> dict[str, list[str]]:
     from llm_practice.data.sources import load
 
     english = list(load("bbc-news", quiet=True)["text"])
-    reviews, daily = (list(load(name, quiet=True)["text"]) for name in ("chinese-reviews", "peoples-daily"))
+    reviews, daily = (
+        list(load(name, quiet=True)["text"]) for name in ("chinese-reviews", "peoples-daily")
+    )
     chinese = [text for pair in zip(reviews, daily) for text in pair]
     return {"English": cut(english, megabytes), "Chinese": cut(chinese, megabytes)}
 
@@ -59,24 +64,36 @@ def read(path: Path, megabytes: float | None) -> dict[str, list[str]]:
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
         for number, line in enumerate(filter(str.strip, file), 1):
             try:
-                texts.append(ours.well_formed(json.loads(line)["text"]))
+                texts.append(replace_surrogates(json.loads(line)["text"]))
             except (ValueError, KeyError, TypeError, AttributeError):
-                sys.exit(f"{path}, line {number}: it is not a JSON object with a string in the field 'text'")
+                sys.exit(
+                    f"{path}, line {number}: it is not a JSON object with a string in the field 'text'"
+                )
     if len(texts) < 10:
-        sys.exit(f"{path} has {len(texts)} documents: at least 10 are needed, one in ten is kept for encoding")
+        sys.exit(
+            f"{path} has {len(texts)} documents: at least 10 are needed, one in ten is kept for encoding"
+        )
     return {path.name: cut(texts, megabytes)}
 
 
 def untrained(kind: str) -> Tokenizer:
     "The library's tokenizer of one kind, with its rules for words."
-    model = {"bpe": models.BPE, "bytes": models.BPE, "wordpiece": models.WordPiece, "unigram": models.Unigram}[kind]
+    model = {
+        "bpe": models.BPE,
+        "bytes": models.BPE,
+        "wordpiece": models.WordPiece,
+        "unigram": models.Unigram,
+    }[kind]
     tokenizer = Tokenizer(model(unk_token="[UNK]") if kind in ("bpe", "wordpiece") else model())
     if kind == "wordpiece":
-        tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        tokenizer.normalizer, tokenizer.pre_tokenizer = (
+            normalizers.BertNormalizer(),
+            pre_tokenizers.BertPreTokenizer(),
+        )
     elif kind == "bytes":
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     else:
-        tokenizer.normalizer, tokenizer.pre_tokenizer, _ = ours._spaced(lowercase=False)
+        spaced(tokenizer)
     return tokenizer
 
 
@@ -96,17 +113,22 @@ def timed(call: Callable[[], Any], repeat: int) -> tuple[Any, float]:
 
 
 def train_ours(kind: str, counts: Counter, size: int) -> Any:
-    first = ["[UNK]", *(sorted(ours.BYTE_LETTERS.values()) if kind == "bytes" else ())]
+    first = ["[UNK]", *(sorted(BYTE_LETTERS.values()) if kind == "bytes" else ())]
     if kind == "unigram":
-        return ours.learn_unigram(counts, size - 1)
-    return ours.learn_merges(counts, size, prefix="##" if kind == "wordpiece" else "", first=first)
+        return learn_unigram(counts, size - 1)
+    return learn_merges(counts, size, prefix="##" if kind == "wordpiece" else "", first=first)
 
 
 def train_theirs(kind: str, texts: list[str], size: int) -> Tokenizer:
-    tokenizer, settings = untrained(kind), {"vocab_size": size, "special_tokens": ["[UNK]"], "show_progress": False}
+    tokenizer, settings = (
+        untrained(kind),
+        {"vocab_size": size, "special_tokens": ["[UNK]"], "show_progress": False},
+    )
     trainer = {
         "bpe": lambda: trainers.BpeTrainer(**settings),
-        "bytes": lambda: trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **settings),
+        "bytes": lambda: trainers.BpeTrainer(
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **settings
+        ),
         "wordpiece": lambda: trainers.WordPieceTrainer(limit_alphabet=10**6, **settings),
         "unigram": lambda: trainers.UnigramTrainer(unk_token="[UNK]", **settings),
     }[kind]()
@@ -118,24 +140,25 @@ def encoder(kind: str, tokenizer: Tokenizer) -> Callable[[str], list[str]]:
     "Ours, with what the library learnt: from a word to its pieces."
     vocabulary, state = tokenizer.get_vocab(), json.loads(tokenizer.to_str())["model"]
     if kind == "wordpiece":
-        return functools.cache(lambda word: ours.longest_match(word, vocabulary))
+        return functools.cache(lambda word: longest_match(word, vocabulary))
     if kind == "unigram":
         scores = {piece: score for piece, score in state["vocab"]}
         longest, floor = max(map(len, scores)), min(scores.values()) - 10
-        return functools.cache(lambda word: ours.best_pieces(word, scores, "[UNK]", longest, floor))
+        return functools.cache(lambda word: best_pieces(word, scores, "[UNK]", longest, floor))
     ranks = {tuple(pair): rank for rank, pair in enumerate(state["merges"])}
-    return functools.cache(lambda word: ours.apply_merges(word, ranks, vocabulary))
+    return functools.cache(lambda word: apply_merges(word, ranks, vocabulary))
 
 
-def losses(mine: list[tuple[str, float]], tokenizer: Tokenizer, counts: Counter) -> tuple[float, float]:
+def losses(
+    mine: list[tuple[str, float]], tokenizer: Tokenizer, counts: Counter
+) -> tuple[float, float]:
     "-log P per character of the training words, under ours and under the library's unigram."
-    theirs = [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"] if piece != "[UNK]"]
-    found, weight = [], np.array(list(counts.values()), float)
-    for model in (mine, theirs):
-        lattice = ours._Lattice(list(counts), [piece for piece, _ in model])
-        _, total = lattice.expected(np.array([score for _, score in model]), weight)
-        found.append(-float(total @ weight) / sum(len(word) * count for word, count in counts.items()))
-    return found[0], found[1]
+    theirs = [
+        (piece, score)
+        for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]
+        if piece != "[UNK]"
+    ]
+    return unigram_loss(mine, counts), unigram_loss(theirs, counts)
 
 
 def compare(kind: str, texts: list[str], size: int, repeat: int) -> list[dict]:
@@ -144,7 +167,9 @@ def compare(kind: str, texts: list[str], size: int, repeat: int) -> list[dict]:
     megabytes = [sum(len(text.encode()) for text in side) / 1e6 for side in (train, new)]
     tokenizer, their_seconds = timed(lambda: train_theirs(kind, train, size), repeat)
     rules = untrained(kind)
-    counts, counting = timed(lambda: Counter(word for text in train for word in words_of(rules, text)), repeat)
+    counts, counting = timed(
+        lambda: Counter(word for text in train for word in words_of(rules, text)), repeat
+    )
     made, learning = timed(lambda: train_ours(kind, counts, size), repeat)
     theirs = sorted(tokenizer.get_vocab(), key=tokenizer.token_to_id)
     mine = [piece for piece, _ in made] if kind == "unigram" else made[0]
@@ -171,7 +196,10 @@ def compare(kind: str, texts: list[str], size: int, repeat: int) -> list[dict]:
         ids = encode_theirs()
     pieces, seconds = timed(encode, repeat)
     vocabulary = tokenizer.get_vocab()
-    equal = [[vocabulary[part] for part in row if part in vocabulary] == found for row, found in zip(pieces, ids)]
+    equal = [
+        [vocabulary[part] for part in row if part in vocabulary] == found
+        for row, found in zip(pieces, ids)
+    ]
     _, cutting = timed(lambda: [words_of(rules, text) for text in new], 1)
     rows.append({"work": "encode", "library": min(spent), "ours": seconds, "counting": cutting, "MB": megabytes[1],
                  "same": sum(equal) / len(equal), "words": len({word for text in new for word in words_of(rules, text)})})  # fmt: skip
@@ -183,11 +211,30 @@ def compare(kind: str, texts: list[str], size: int, repeat: int) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--input", type=Path, help="JSONL with a field `text` (also .gz); default: packaged texts")
-    parser.add_argument("--megabytes", type=float, help="use only so many megabytes (default: 3 of each packaged text, all of a file)")
-    parser.add_argument("--vocabulary", type=int, default=8000, help="tokens to train (default 8000)")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="which tokenizers (default all)")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of everything, of which the best counts (default 3)")
+    parser.add_argument(
+        "--input", type=Path, help="JSONL with a field `text` (also .gz); default: packaged texts"
+    )
+    parser.add_argument(
+        "--megabytes",
+        type=float,
+        help="use only so many megabytes (default: 3 of each packaged text, all of a file)",
+    )
+    parser.add_argument(
+        "--vocabulary", type=int, default=8000, help="tokens to train (default 8000)"
+    )
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=KINDS,
+        default=list(KINDS),
+        help="which tokenizers (default all)",
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=3,
+        help="runs of everything, of which the best counts (default 3)",
+    )
     parser.add_argument("--json", type=Path, help="write all figures there")
     arguments = parser.parse_args()
     if arguments.input and not arguments.input.is_file():
@@ -196,14 +243,20 @@ def main() -> None:
         sys.exit(f"--repeat {arguments.repeat}: at least one run is needed")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    corpora = read(arguments.input, arguments.megabytes) if arguments.input else packaged(arguments.megabytes or 3)
+    corpora = (
+        read(arguments.input, arguments.megabytes)
+        if arguments.input
+        else packaged(arguments.megabytes or 3)
+    )
     report(corpora, arguments)
 
 
 def report(corpora: dict[str, list[str]], arguments: argparse.Namespace) -> None:
     "Run, print the table as it grows, write the JSON."
     rows = []
-    print(f"{'text':<10} {'tokenizer':<15} {'work':<7} {'library MB/s':>12} {'ours MB/s':>10} {'ours/library':>12} {'words cut':>10} {'same':>7}")
+    print(
+        f"{'text':<10} {'tokenizer':<15} {'work':<7} {'library MB/s':>12} {'ours MB/s':>10} {'ours/library':>12} {'words cut':>10} {'same':>7}"
+    )
     for name, texts in corpora.items():
         for kind in arguments.kinds:
             for row in compare(kind, texts, arguments.vocabulary, arguments.repeat):
@@ -212,11 +265,20 @@ def report(corpora: dict[str, list[str]], arguments: argparse.Namespace) -> None
                 print(f"{name[:10]:<10} {row['tokenizer']:<15} {row['work']:<7} {row['library_MB_s']:>12.2f} {row['ours_MB_s']:>10.2f} "
                       f"{row['ratio']:>12.2f} {share:>10.0%} {row['same']:>7.1%}", flush=True)  # fmt: skip
                 if "loss_ours" in row:
-                    print(f"{'':<26} loss per character: ours {row['loss_ours']:.4f}, library {row['loss_library']:.4f}")
-    print("\nwords cut: the part of our time that goes into cutting texts into words, which is done by the library's own rules.")
-    print("same: BPE and byte-level: 100 % if all tokens and their numbers are equal; WordPiece and unigram: tokens in both.")
+                    print(
+                        f"{'':<26} loss per character: ours {row['loss_ours']:.4f}, library {row['loss_library']:.4f}"
+                    )
+    print(
+        "\nwords cut: the part of our time that goes into cutting texts into words, which is done by the library's own rules."
+    )
+    print(
+        "same: BPE and byte-level: 100 % if all tokens and their numbers are equal; WordPiece and unigram: tokens in both."
+    )
     versions = {package: version(package) for package in ("tokenizers", "transformers", "numpy")}
-    print(f"{hardware('cpu')}, Python {sys.version.split()[0]}, " + ", ".join(f"{name} {v}" for name, v in versions.items()))
+    print(
+        f"{hardware('cpu')}, Python {sys.version.split()[0]}, "
+        + ", ".join(f"{name} {v}" for name, v in versions.items())
+    )
     if arguments.json:
         facts = {"input": str(arguments.input or "packaged"), "vocabulary": arguments.vocabulary, "hardware": hardware("cpu"),
                  "versions": versions, "documents": {name: len(texts) for name, texts in corpora.items()}}  # fmt: skip

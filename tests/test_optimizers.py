@@ -28,7 +28,12 @@ from llm_practice.theory.optimizers import (
     warmup_linear,
 )
 
-TWINS = {SGD: torch.optim.SGD, RMSProp: torch.optim.RMSprop, Adam: torch.optim.Adam, AdamW: torch.optim.AdamW}
+TWINS = {
+    SGD: torch.optim.SGD,
+    RMSProp: torch.optim.RMSprop,
+    Adam: torch.optim.Adam,
+    AdamW: torch.optim.AdamW,
+}
 # On one device both do the same operations in the same order; the tolerance is for versions of torch that do not.
 CLOSE = {torch.float64: 1e-11, torch.float32: 1e-4, torch.bfloat16: 0.05}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -51,7 +56,9 @@ def sgd_settings(draw):
 
 rmsprop_settings = st.fixed_dictionaries(
     {"lr": rate, "alpha": share, "eps": eps, "weight_decay": decay, "momentum": share})  # fmt: skip
-adam_settings = st.fixed_dictionaries({"lr": rate, "betas": st.tuples(share, share), "eps": eps, "weight_decay": decay})
+adam_settings = st.fixed_dictionaries(
+    {"lr": rate, "betas": st.tuples(share, share), "eps": eps, "weight_decay": decay}
+)
 any_rule = st.one_of(
     st.tuples(st.just(SGD), sgd_settings()), st.tuples(st.just(RMSProp), rmsprop_settings),
     st.tuples(st.just(Adam), adam_settings), st.tuples(st.just(AdamW), adam_settings))  # fmt: skip
@@ -61,14 +68,18 @@ def parameters(seed=0, dtype=torch.float32, device="cpu"):
     "A matrix, a vector, a scalar, an empty tensor and a parameter that never gets a gradient."
     generator = torch.Generator().manual_seed(seed)
     shapes = [(3, 4), (5,), (), (0, 2), (2, 2)]
-    return [nn.Parameter(torch.randn(shape, generator=generator).to(device, dtype)) for shape in shapes]
+    return [
+        nn.Parameter(torch.randn(shape, generator=generator).to(device, dtype)) for shape in shapes
+    ]
 
 
 def give_gradients(params, step, scale=1.0):
     "The same for the same step; one parameter has none, one now and then."
     generator = torch.Generator().manual_seed(1000 + step)
     for i, p in enumerate(params):
-        grad = (torch.randn(p.shape, generator=generator) * scale * 10.0 ** (i - 2)).to(p.device, p.dtype)
+        grad = (torch.randn(p.shape, generator=generator) * scale * 10.0 ** (i - 2)).to(
+            p.device, p.dtype
+        )
         p.grad = None if i == 4 or (i == 1 and step % 3 == 1) else grad
 
 
@@ -124,7 +135,9 @@ def network(seed=0, device="cpu"):
 
 def batches(device="cpu"):
     generator = torch.Generator().manual_seed(3)
-    return torch.randn(64, 6, generator=generator).to(device), torch.randint(3, (64,), generator=generator).to(device)
+    return torch.randn(64, 6, generator=generator).to(device), torch.randint(
+        3, (64,), generator=generator
+    ).to(device)
 
 
 def train(model, optimizer, steps, device="cpu", closure=False):
@@ -162,7 +175,10 @@ def test_closure_is_called_once_with_gradients_on_and_its_loss_comes_back(rule, 
     assert_same(plain.parameters(), closed.parameters())
     calls = []
     with torch.no_grad():
-        assert rule(parameters(), **kwargs).step(lambda: calls.append(torch.is_grad_enabled()) or 7.5) == 7.5
+        assert (
+            rule(parameters(), **kwargs).step(lambda: calls.append(torch.is_grad_enabled()) or 7.5)
+            == 7.5
+        )
     assert calls == [True]
     assert rule(parameters(), **kwargs).step() is None
 
@@ -198,7 +214,13 @@ def test_states_have_the_names_shapes_and_types_of_torch(rule, kwargs):
         optimizer = make(params, **kwargs)
         run(optimizer, params, 3)
         state = optimizer.state_dict()["state"]
-        states.append({i: {k: (v.dtype, v.shape) for k, v in entry.items()} for i, entry in state.items() if entry})
+        states.append(
+            {
+                i: {k: (v.dtype, v.shape) for k, v in entry.items()}
+                for i, entry in state.items()
+                if entry
+            }
+        )
         assert 4 not in state, "a parameter without a gradient has no state"
     assert states[0] == states[1]
 
@@ -223,7 +245,10 @@ def test_gradients_are_not_changed_by_a_step():
             give_gradients(params, step)
             before = [None if p.grad is None else p.grad.clone() for p in params]
             optimizer.step()
-            assert all(p.grad is None if b is None else torch.equal(p.grad, b) for p, b in zip(params, before)), rule
+            assert all(
+                p.grad is None if b is None else torch.equal(p.grad, b)
+                for p, b in zip(params, before)
+            ), rule
 
 
 def test_frozen_parameters_stay_and_can_be_added_later():
@@ -234,7 +259,10 @@ def test_frozen_parameters_stay_and_can_be_added_later():
     assert torch.equal(body.weight, start)
     optimizer.add_param_group({"params": body.parameters(), "lr": 0.001})
     train(model, optimizer, 3)
-    assert not torch.equal(body.weight, start) and [g["lr"] for g in optimizer.param_groups] == [0.01, 0.001]
+    assert not torch.equal(body.weight, start) and [g["lr"] for g in optimizer.param_groups] == [
+        0.01,
+        0.001,
+    ]
 
 
 def test_steps_are_counted_in_float32_whatever_the_default_dtype():
@@ -309,8 +337,12 @@ def test_schedules_are_those_of_transformers(total, warmup):
     linear = get_linear_schedule_with_warmup(dummy, int(warmup * total), total).lr_lambdas[0]
     cosine = get_cosine_schedule_with_warmup(dummy, int(warmup * total), total).lr_lambdas[0]
     steps = range(total + 1)
-    assert [warmup_linear(s, total, warmup) for s in steps] == pytest.approx([linear(s) for s in steps])
-    assert [warmup_cosine(s, total, warmup) for s in steps] == pytest.approx([cosine(s) for s in steps], abs=1e-12)
+    assert [warmup_linear(s, total, warmup) for s in steps] == pytest.approx(
+        [linear(s) for s in steps]
+    )
+    assert [warmup_cosine(s, total, warmup) for s in steps] == pytest.approx(
+        [cosine(s) for s in steps], abs=1e-12
+    )
 
 
 @given(total=st.integers(1, 200), warmup=st.floats(0, 1), floor=st.floats(0, 1))
@@ -328,13 +360,19 @@ def test_schedules_rise_then_fall_within_their_bounds(total, warmup, floor):
 @pytest.mark.parametrize("schedule", [warmup_linear, warmup_cosine])
 def test_schedules_at_their_boundaries(schedule):
     assert schedule(0, 100) == 0 and schedule(10, 100) == 1 and schedule(5, 100) == 0.5
-    assert schedule(100, 100) == pytest.approx(0, abs=1e-12) and schedule(500, 100) == pytest.approx(0, abs=1e-12)
+    assert schedule(100, 100) == pytest.approx(0, abs=1e-12) and schedule(
+        500, 100
+    ) == pytest.approx(0, abs=1e-12)
     assert schedule(0, 100, 0.0) == 1 and schedule(0, 1) == 1 and schedule(99, 100, 1.0) == 0.99
     assert schedule(55, 100) == pytest.approx(0.5)
 
 
 def test_cosine_ends_at_its_floor_and_is_that_of_torch():
-    assert warmup_cosine(100, 100, floor=0.1) == warmup_cosine(10**6, 100, floor=0.1) == pytest.approx(0.1)
+    assert (
+        warmup_cosine(100, 100, floor=0.1)
+        == warmup_cosine(10**6, 100, floor=0.1)
+        == pytest.approx(0.1)
+    )
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     plan = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50, eta_min=0.2)
     for step in range(50):
@@ -368,7 +406,9 @@ def test_clipping_is_that_of_torch(device, seed, scale, limit, dtype):
         assert (a.grad is None) == (b.grad is None)
         if a.grad is not None:
             torch.testing.assert_close(a.grad, b.grad, atol=0, rtol=2 * tolerance)
-    clipped = math.sqrt(sum(p.grad.double().square().sum().item() for p in ours if p.grad is not None))
+    clipped = math.sqrt(
+        sum(p.grad.double().square().sum().item() for p in ours if p.grad is not None)
+    )
     assert clipped <= limit * (1 + (0.02 if dtype == torch.bfloat16 else 1e-5))
 
 
@@ -377,10 +417,17 @@ def test_clipping_takes_one_tensor_a_generator_mixed_types_and_nothing():
     assert clip_gradients(p) == 0 and clip_gradients([]) == 0
     p.grad = torch.tensor([3.0, 4.0])
     assert clip_gradients((q for q in [p]), 1.0) == 5 and p.grad.norm() == pytest.approx(1)
-    half, wide = nn.Parameter(torch.zeros(2, dtype=torch.bfloat16)), nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    half, wide = (
+        nn.Parameter(torch.zeros(2, dtype=torch.bfloat16)),
+        nn.Parameter(torch.zeros(2, dtype=torch.float64)),
+    )
     half.grad, wide.grad = torch.tensor([3.0, 0.0]).bfloat16(), torch.tensor([0.0, 4.0]).double()
     assert clip_gradients([half, wide], 2.5) == 5
-    assert half.grad.dtype == torch.bfloat16 and half.grad[0] == 1.5 and wide.grad[1] == pytest.approx(2, rel=1e-5)
+    assert (
+        half.grad.dtype == torch.bfloat16
+        and half.grad[0] == 1.5
+        and wide.grad[1] == pytest.approx(2, rel=1e-5)
+    )
 
 
 def test_the_norm_of_many_bfloat16_gradients_is_taken_in_float32():
@@ -448,11 +495,15 @@ def test_no_parameters(rule):
 def test_sparse_and_complex(rule):
     table = nn.Embedding(9, 4, sparse=True)
     table(torch.tensor([1, 2])).sum().backward()
-    with pytest.raises(RuntimeError, match=r"sparse gradient .* shape \(9, 4\).*sparse=False.*SparseAdam"):
+    with pytest.raises(
+        RuntimeError, match=r"sparse gradient .* shape \(9, 4\).*sparse=False.*SparseAdam"
+    ):
         rule(table.parameters(), lr=0.1).step()
     number = nn.Parameter(torch.zeros(3, dtype=torch.complex64))
     number.grad = torch.ones_like(number)
-    with pytest.raises(RuntimeError, match=r"complex parameter \(shape \(3,\)\): pass torch.view_as_real"):
+    with pytest.raises(
+        RuntimeError, match=r"complex parameter \(shape \(3,\)\): pass torch.view_as_real"
+    ):
         rule([number], lr=0.1).step()
 
 
@@ -460,11 +511,23 @@ def test_states_of_other_rules_are_refused_before_anything_changes():
     foreign = [
         (SGD, Adam(parameters()), "has no momentum, dampening: it is not of SGD"),
         (Adam, SGD(parameters()), "has no betas, eps: it is not of Adam"),
-        (RMSProp, torch.optim.RMSprop(parameters(), centered=True), "centered=True: RMSProp does not do that"),
-        (Adam, torch.optim.Adam(parameters(), amsgrad=True), "amsgrad=True: Adam does not do that, use a class"),
+        (
+            RMSProp,
+            torch.optim.RMSprop(parameters(), centered=True),
+            "centered=True: RMSProp does not do that",
+        ),
+        (
+            Adam,
+            torch.optim.Adam(parameters(), amsgrad=True),
+            "amsgrad=True: Adam does not do that, use a class",
+        ),
         (SGD, torch.optim.SGD(parameters(), maximize=True), "maximize=True"),
         (Adam, AdamW(parameters()), "decoupled_weight_decay=True: Adam does not do that"),
-        (Adam, torch.optim.Adam(parameters(), decoupled_weight_decay=True), "decoupled_weight_decay=True"),
+        (
+            Adam,
+            torch.optim.Adam(parameters(), decoupled_weight_decay=True),
+            "decoupled_weight_decay=True",
+        ),
         (AdamW, Adam(parameters()), "decoupled_weight_decay=False: AdamW does not do that"),
     ]
     for rule, other, said in foreign:
@@ -488,13 +551,17 @@ def test_a_rule_without_a_formula_says_so():
 
     params = parameters()
     give_gradients(params, 0)
-    with pytest.raises(NotImplementedError, match=r"Empty has no update\(p, grad, state, group\): write it"):
+    with pytest.raises(
+        NotImplementedError, match=r"Empty has no update\(p, grad, state, group\): write it"
+    ):
         Empty(params).step()
 
 
 @pytest.mark.parametrize("schedule", [warmup_linear, warmup_cosine])
 def test_bad_schedules_are_named(schedule):
-    with pytest.raises(ValueError, match=r"warmup=500: it is a share of the run and no longer than it.*n / 100"):
+    with pytest.raises(
+        ValueError, match=r"warmup=500: it is a share of the run and no longer than it.*n / 100"
+    ):
         schedule(3, 100, 500)
     for bad in (-0.1, 1.01, math.nan):
         with pytest.raises(ValueError, match=f"warmup={bad}"):

