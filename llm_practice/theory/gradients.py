@@ -14,17 +14,18 @@ from numbers import Real
 from types import SimpleNamespace
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ..engine.graphs import draw_nodes
+
 # %% ../../nbs/theory/02_gradients.ipynb #a478a7b7
 def numerical_gradient(
     f: Callable[[Any], Any],  # Takes an array like `x`, returns one number
-    x: np.ndarray | torch.Tensor,  # Where to differentiate: floating point, any shape; it is not changed
-    step: float | None = None,  # h; by default ε^(1/3) (central) or ε^(1/2) (forward), times max(1, |x_k|)
-    method: str = "central",  # "central" (2 evaluations of f for each number in x) or "forward" (1 each, less exact)
+    x: np.ndarray | torch.Tensor,  # Where to differentiate: floating point, any shape
+    step: float | None = None,  # h; by default ε^(1/3) or, forward, ε^(1/2), times max(1, |x_k|)
+    method: str = "central",  # 2 evaluations of f a number; "forward": 1, less exact
 ) -> np.ndarray | torch.Tensor:  # The gradient, shape and dtype of `x`
     """Differentiate by finite differences, one coordinate at a time.
 
@@ -43,7 +44,9 @@ def numerical_gradient(
         up, high = _value_at(f, point, flat, k, here + h)
         down, low = _value_at(f, point, flat, k, here - h) if central else (here, at_x)
         if up == down:
-            raise ValueError(f"step={h:.3g} is lost in rounding at x[{k}]={here:.6g} ({point.dtype}): use a larger one")
+            raise ValueError(
+                f"step={h:.3g} is lost in rounding at x[{k}]={here:.6g} ({point.dtype}): use a larger one"
+            )
         out[k] = (high - low) / (up - down)
     return gradient
 
@@ -57,10 +60,12 @@ def _copy_of(x: Any) -> tuple[Any, Any, float]:
         point = np.array(x, order="C")
         floating, library = np.issubdtype(point.dtype, np.floating), np
     if not floating:
-        raise TypeError(f"x holds {point.dtype}, which has no room for small steps: convert it to float64 first")
+        raise TypeError(
+            f"x holds {point.dtype}, which has no room for small steps: convert it to float64 first"
+        )
     return point, library.zeros_like(point), float(library.finfo(point.dtype).eps)
 
-
+# %% ../../nbs/theory/02_gradients.ipynb #1039f822
 def _value_at(f: Callable, point: Any, flat: Any, k: int, place: float) -> tuple[float, float]:
     "Where coordinate k came to lie when set to `place`, and f there; the coordinate is put back."
     kept = float(flat[k])
@@ -68,9 +73,13 @@ def _value_at(f: Callable, point: Any, flat: Any, k: int, place: float) -> tuple
     moved, value = float(flat[k]), f(point)
     flat[k] = kept
     if math.prod(getattr(value, "shape", ())) != 1:
-        raise ValueError(f"f returned shape {tuple(value.shape)}: return one number, for example the sum or one entry")
+        raise ValueError(
+            f"f returned shape {tuple(value.shape)}: return one number, for example the sum or one entry"
+        )
     if not math.isfinite(float(value)):
-        raise FloatingPointError(f"f is {float(value)} at x[{k}]={moved:.6g}: use a smaller step, or another point")
+        raise FloatingPointError(
+            f"f is {float(value)} at x[{k}]={moved:.6g}: use a smaller step, or another point"
+        )
     return moved, float(value)
 
 # %% ../../nbs/theory/02_gradients.ipynb #1aa3c229
@@ -129,7 +138,9 @@ class _Arithmetic(Node):
         if isinstance(other, self.accepts):
             return type(self)(other)
         kind, mine = type(other).__name__, type(self).__name__
-        raise TypeError(f"a {mine} does not mix with the {kind} {str(other)[:40]!r}: convert it first")
+        raise TypeError(
+            f"a {mine} does not mix with the {kind} {str(other)[:40]!r}: convert it first"
+        )
 
     def __add__(self, other):
         other = self.lift(other)
@@ -137,7 +148,9 @@ class _Arithmetic(Node):
 
     def __mul__(self, other):
         other = self.lift(other)
-        return self.make("×", self.data * other.data, lambda g: (g * other.data, g * self.data), self, other)
+        return self.make(
+            "×", self.data * other.data, lambda g: (g * other.data, g * self.data), self, other
+        )
 
     __radd__, __rmul__ = __add__, __mul__
     __neg__ = lambda self: self.make("−", -self.data, lambda g: (-g,), self)
@@ -156,7 +169,9 @@ def _checked(name: str, function: Callable[..., float], advice: str) -> Callable
         except (ArithmeticError, ValueError):
             result = None
         if not isinstance(result, float):
-            raise FloatingPointError(f"{name}({', '.join(map(repr, inputs))}) has no finite real value: {advice}")
+            raise FloatingPointError(
+                f"{name}({', '.join(map(repr, inputs))}) has no finite real value: {advice}"
+            )
         return result
 
     return call
@@ -164,8 +179,12 @@ def _checked(name: str, function: Callable[..., float], advice: str) -> Callable
 
 _NUMBERS = SimpleNamespace(tanh=math.tanh, where=lambda condition, a, b: a if condition else b)
 _NUMBERS.exp = _checked("exp", math.exp, "subtract the largest input first, as logsumexp does")
-_NUMBERS.log = _checked("log", math.log, "its input must be above 0; keep logits instead of probabilities")
-_NUMBERS.power = _checked("power", pow, "divide by no 0, take no root of a negative number, keep inputs small")
+_NUMBERS.log = _checked(
+    "log", math.log, "its input must be above 0; keep logits instead of probabilities"
+)
+_NUMBERS.power = _checked(
+    "power", pow, "divide by no 0, take no root of a negative number, keep inputs small"
+)
 
 # %% ../../nbs/theory/02_gradients.ipynb #7d490097
 class Value(_Arithmetic):
@@ -181,9 +200,13 @@ class Value(_Arithmetic):
 
     def __pow__(self, n: float):
         if not isinstance(n, Real):
-            raise TypeError(f"the exponent is a {type(n).__name__}: use a number, or write (x.log() * n).exp()")
+            raise TypeError(
+                f"the exponent is a {type(n).__name__}: use a number, or write (x.log() * n).exp()"
+            )
         n, x, power = float(n), self.data, self.lib.power
-        return self.make(f"^{n:g}", power(x, n), lambda g: (g * (n * power(x, n - 1) if n else 0.0 * x),), self)
+        return self.make(
+            f"^{n:g}", power(x, n), lambda g: (g * (n * power(x, n - 1) if n else 0.0 * x),), self
+        )
 
     def exp(self):
         y = self.lib.exp(self.data)
@@ -198,59 +221,17 @@ class Value(_Arithmetic):
 
     def relu(self):
         choose, off = self.lib.where, self.data <= 0
-        return self.make("relu", choose(off, 0.0, self.data), lambda g: (choose(off, 0.0, g),), self)
-
-# %% ../../nbs/theory/02_gradients.ipynb #e7d9e1bf
-def _places(order: list[Node]) -> dict[int, tuple[int, float]]:
-    "For each node its level (the longest way to the root) and its place in it, near its children."
-    level, children = {id(order[-1]): 0}, {id(node): [] for node in order}
-    for node in reversed(order):
-        for parent in node.parents:
-            level[id(parent)] = max(level.get(id(parent), 0), level[id(node)] + 1)
-            children[id(parent)].append(id(node))
-    place = {id(order[-1]): 0.0}
-    for number in range(1, max(level.values()) + 1):
-        names = [name for name in level if level[name] == number]
-        names.sort(key=lambda name: sum(place[child] for child in children[name]) / len(children[name]))
-        place.update({name: (len(names) - 1) / 2 - i for i, name in enumerate(names[::-1])})
-    return {name: (level[name], place[name]) for name in level}
-
-
-def _label(node: Node) -> list[str]:
-    "What is written into a node's box: name and operation, value or shape, gradient or its norm."
-    what = ": ".join(filter(None, (node.name, node.op))) or "constant"
-    if np.ndim(node.data):
-        size = [] if node.grad is None else [f"‖∂‖ {np.linalg.norm(node.grad):.2g}"]
-        return [what, " × ".join(map(str, np.shape(node.data))), *size]
-    return [what, f"{float(node.data):.3g}", *([] if node.grad is None else [f"∂ {float(node.grad):.2g}"])]
+        return self.make(
+            "relu", choose(off, 0.0, self.data), lambda g: (choose(off, 0.0, g),), self
+        )
 
 # %% ../../nbs/theory/02_gradients.ipynb #bea4914e
 def draw_graph(
     root: Node,  # A result; after `backward()` the gradients are shown too
     limit: int = 60,  # More nodes than this are refused: nobody could read them
-) -> plt.Axes:  # A new figure as wide as a page
+) -> Any:  # Axes of a new figure as wide as a page
     "Draw what a result was made of: from left to right, or from top to bottom where it is long."
-    order = topological_order(root)
-    if len(order) > limit:
-        raise ValueError(f"the graph has {len(order)} nodes, too many to read: draw a part, or raise limit={limit}")
-    places = _places(order)
-    levels, across = 1 + max(level for level, _ in places.values()), [place for _, place in places.values()]
-    tall, span = levels > 9, max(across) - min(across) + 1
-    axes = plt.subplots(figsize=(7, 0.45 * levels if tall else 0.8 * span))[1]
-    spot = {name: (place, level) if tall else (-level, place) for name, (level, place) in places.items()}
-    for node in order:
-        for parent in node.parents:
-            bend = (0.8 if tall else 0.4) * (places[id(parent)][0] - places[id(node)][0] > 1)
-            arrow = {"arrowstyle": "-|>", "color": "#888888", "shrinkA": 8, "shrinkB": 12 if tall else 18,
-                     "connectionstyle": f"arc3,rad={bend}"}  # fmt: skip
-            axes.annotate("", spot[id(node)], spot[id(parent)], zorder=1, arrowprops=arrow)
-        box = {"boxstyle": "round", "facecolor": "#fbe8c8" if node.parents else "#dbe9f9", "edgecolor": "#888888"}
-        text = ("   " if tall else "\n").join(_label(node))
-        axes.text(*spot[id(node)], text, ha="center", va="center", fontsize=7, color="black", bbox=box)
-    low, high = min(across) - 0.5, max(across) + 0.5
-    axes.set(xlim=(low, high) if tall else (0.5 - levels, 0.5), ylim=(-0.6, levels - 0.4) if tall else (low, high))
-    axes.axis("off")
-    return axes
+    return draw_nodes(topological_order(root), limit)
 
 # %% ../../nbs/theory/02_gradients.ipynb #2f15aa5e
 def unbroadcast(
@@ -279,7 +260,9 @@ class _Elementwise(Value):
         return self.data.shape
 
     def lift(self, other: Any) -> Node:
-        return super().lift(np.asarray(other, self.data.dtype) if isinstance(other, Real) else other)
+        return super().lift(
+            np.asarray(other, self.data.dtype) if isinstance(other, Real) else other
+        )
 
     def fit(self, gradient: np.ndarray) -> np.ndarray:
         return unbroadcast(gradient, self.shape)
@@ -287,10 +270,16 @@ class _Elementwise(Value):
     def backward(self, gradient: np.ndarray | None = None) -> None:
         "As for numbers; a result that is not one number needs the gradient that arrives at it."
         if gradient is None and self.data.size != 1:
-            raise ValueError(f"shape {self.shape} is not one number: take sum() or mean() first, or give its gradient")
-        gradient = np.ones_like(self.data) if gradient is None else np.asarray(gradient, self.data.dtype)
+            raise ValueError(
+                f"shape {self.shape} is not one number: take sum() or mean() first, or give its gradient"
+            )
+        gradient = (
+            np.ones_like(self.data) if gradient is None else np.asarray(gradient, self.data.dtype)
+        )
         if gradient.shape != self.shape:
-            raise ValueError(f"the gradient has shape {gradient.shape}, the result {self.shape}: they must be the same")
+            raise ValueError(
+                f"the gradient has shape {gradient.shape}, the result {self.shape}: they must be the same"
+            )
         super().backward(gradient)
 
 # %% ../../nbs/theory/02_gradients.ipynb #c1a127ff
@@ -301,8 +290,12 @@ class Tensor(_Elementwise):
         other = self.lift(other)
         a, b = self.data, other.data
         if min(a.ndim, b.ndim) < 2:
-            raise ValueError(f"{a.shape} @ {b.shape}: both need two axes or more; reshape a vector to (1, n) or (n, 1)")
-        return self.make("@", a @ b, lambda g: (g @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ g), self, other)
+            raise ValueError(
+                f"{a.shape} @ {b.shape}: both need two axes or more; reshape a vector to (1, n) or (n, 1)"
+            )
+        return self.make(
+            "@", a @ b, lambda g: (g @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ g), self, other
+        )
 
     __rmatmul__ = lambda self, other: self.lift(other) @ self
 
@@ -321,12 +314,16 @@ class Tensor(_Elementwise):
 
     def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False):
         if not self.data.size:
-            raise ValueError(f"shape {self.shape} holds no numbers, and so has no mean: leave empty batches out")
+            raise ValueError(
+                f"shape {self.shape} holds no numbers, and so has no mean: leave empty batches out"
+            )
         total = self.sum(axis, keepdims)
         return total * (total.data.size / self.data.size)
 
     def reshape(self, *shape: int):
-        return self.make("reshape", self.data.reshape(shape), lambda g: (np.reshape(g, self.shape),), self)
+        return self.make(
+            "reshape", self.data.reshape(shape), lambda g: (np.reshape(g, self.shape),), self
+        )
 
     @property
     def mT(self):  # Matrix transpose: the last two axes change places
@@ -339,7 +336,9 @@ class SigmoidBCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if logits.shape != targets.shape:
-            raise ValueError(f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} differ: pair them up")
+            raise ValueError(
+                f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} differ: pair them up"
+            )
         ctx.save_for_backward(logits, targets)
         return ((1 - targets) * logits - F.logsigmoid(logits)).mean()
 
@@ -348,14 +347,16 @@ class SigmoidBCE(torch.autograd.Function):
         logits, targets = ctx.saved_tensors
         return gradient * (logits.sigmoid() - targets) / logits.numel(), None
 
-
+# %% ../../nbs/theory/02_gradients.ipynb #aeab8a43
 class SoftmaxCrossEntropy(torch.autograd.Function):
     "`SoftmaxCrossEntropy.apply(logits, labels)`: mean over B rows of K logits; its backward is (P − Y) / B."
 
     @staticmethod
     def forward(ctx, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-            raise ValueError(f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)}: make them (B, K), (B,)")
+            raise ValueError(
+                f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)}: make them (B, K), (B,)"
+            )
         low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
         if low < 0 or high >= logits.shape[1]:
             raise ValueError(f"labels run from {low} to {high}: use 0 to {logits.shape[1] - 1}")
@@ -365,4 +366,6 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         logits, labels = ctx.saved_tensors
-        return gradient * (logits.softmax(1) - F.one_hot(labels, logits.shape[1])) / len(logits), None
+        return gradient * (logits.softmax(1) - F.one_hot(labels, logits.shape[1])) / len(
+            logits
+        ), None

@@ -16,16 +16,18 @@ def _full(tensor: torch.Tensor) -> torch.Tensor:
     "float32 and float64 as they are, everything else as float32."
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
-
+# %% ../../nbs/theory/01_loss.ipynb #0447a1e7
 def _same_shape(**pair: torch.Tensor) -> None:
     (a, first), (b, second) = pair.items()
     if first.shape != second.shape:
-        raise ValueError(f"{a}: shape {tuple(first.shape)}, {b}: shape {tuple(second.shape)}; they must be the same")
+        raise ValueError(
+            f"{a}: shape {tuple(first.shape)}, {b}: shape {tuple(second.shape)}; they must be the same"
+        )
 
-
+# %% ../../nbs/theory/01_loss.ipynb #24516511
 def empirical_risk(
     losses: torch.Tensor,  # Losses of examples (or mean losses of batches), any shape
-    weights: torch.Tensor | None = None,  # How much each counts (a batch: its labels), same shape; by default alike
+    weights: torch.Tensor | None = None,  # How much each counts, same shape; by default alike
 ) -> torch.Tensor:  # Scalar, at least float32
     """The mean of losses, or their weighted mean.
 
@@ -34,10 +36,14 @@ def empirical_risk(
     weights = torch.ones_like(losses) if weights is None else _full(weights)
     _same_shape(weights=weights, losses=losses)
     if (weights < 0).any():
-        raise ValueError(f"weight {weights.min().item():g} is negative: use 0 for what does not count")
+        raise ValueError(
+            f"weight {weights.min().item():g} is negative: use 0 for what does not count"
+        )
     total = weights.sum()
     if not total > 0:
-        raise ValueError(f"nothing to average: {losses.numel()} losses, whose weights add up to {total.item():g}")
+        raise ValueError(
+            f"nothing to average: {losses.numel()} losses, whose weights add up to {total.item():g}"
+        )
     return (losses * weights).sum() / total
 
 # %% ../../nbs/theory/01_loss.ipynb #e252cc01
@@ -51,13 +57,17 @@ def bits(
 def _check_distribution(p: torch.Tensor, dim: int, name: str) -> torch.Tensor:
     outside = p[~((p >= 0) & (p <= 1))]
     if outside.numel():
-        raise ValueError(f"{name} holds {outside[0].item():g}, which is no probability: "
-                         "give values from 0 to 1 (softmax makes them)")  # fmt: skip
+        raise ValueError(
+            f"{name} holds {outside[0].item():g}, which is no probability: "
+            "give values from 0 to 1 (softmax makes them)"
+        )
     off = (_full(p).sum(dim) - 1).abs()
     if (off > (1e-4 if p.dtype in (torch.float32, torch.float64) else 1e-2)).any():
         wrong = _full(p).sum(dim).flatten()[off.argmax()].item()
-        raise ValueError(f"{name} adds up to {wrong:g} along dimension {dim}, not to 1: "
-                         "divide by the sum, or choose another dim")  # fmt: skip
+        raise ValueError(
+            f"{name} adds up to {wrong:g} along dimension {dim}, not to 1: "
+            "divide by the sum, or choose another dim"
+        )
     return _full(p)
 
 # %% ../../nbs/theory/01_loss.ipynb #b719d90f
@@ -65,22 +75,24 @@ def entropy(
     p: torch.Tensor,  # Probabilities, 1 in sum along `dim`
     dim: int = -1,  # The dimension of the classes
 ) -> torch.Tensor:  # Nats, without `dim`, at least float32
-    "Entropy: the uncertainty of p. Raises `ValueError` for what is no distribution."
+    "Entropy: the uncertainty of p. Raises `ValueError` if p is not a distribution."
     return torch.special.entr(_check_distribution(p, dim, "p")).sum(dim)
 
-
+# %% ../../nbs/theory/01_loss.ipynb #9ef2a74d
 def kl_divergence(
     p: torch.Tensor,  # Probabilities of what happens
     q: torch.Tensor,  # Probabilities of the model, same shape
     dim: int = -1,  # The dimension of the classes
 ) -> torch.Tensor:  # Nats, without `dim`, at least float32
-    "KL(p‖q). Raises `ValueError` for what is no distribution, and where q is 0 and p is not: it would be infinite."
+    "KL(p‖q). Raises `ValueError` if one is not a distribution, or if q is 0 where p is not."
     _same_shape(p=p, q=q)
     p, q = _check_distribution(p, dim, "p"), _check_distribution(q, dim, "q")
     impossible = p[(p > 0) & (q == 0)]
     if impossible.numel():
-        raise ValueError(f"q is 0 where p is {impossible[0].item():g}, so the divergence is infinite: "
-                         "give q some mass everywhere")  # fmt: skip
+        raise ValueError(
+            f"q is 0 where p is {impossible[0].item():g}, so the divergence is infinite: "
+            "give q some mass everywhere"
+        )
     return (torch.xlogy(p, q.where(p > 0, 1.0)).neg() - torch.special.entr(p)).sum(dim)
 
 # %% ../../nbs/theory/01_loss.ipynb #953636f8
@@ -88,12 +100,16 @@ def perplexity(
     loss: torch.Tensor | float,  # Mean cross-entropy, nats
 ) -> torch.Tensor | float:  # e to that power: at least 1; a tensor (at least float32) for a tensor
     "As unsure as a uniform choice among so many. Raises `ValueError` for a loss that is negative, nan or too large."
-    value = _full(loss) if isinstance(loss, torch.Tensor) else torch.tensor(loss, dtype=torch.float64)
+    value = (
+        _full(loss) if isinstance(loss, torch.Tensor) else torch.tensor(loss, dtype=torch.float64)
+    )
     result = value.exp()
     bad = value[~((value >= 0) & result.isfinite())]
     if bad.numel():
-        raise ValueError(f"a loss of {bad[0].item():g} nats has no perplexity: give a mean cross-entropy, from 0 to "
-                         f"{math.log(torch.finfo(value.dtype).max):.0f}")  # fmt: skip
+        raise ValueError(
+            f"a loss of {bad[0].item():g} nats has no perplexity: give a mean cross-entropy, from 0 to "
+            f"{math.log(torch.finfo(value.dtype).max):.0f}"
+        )
     return result if isinstance(loss, torch.Tensor) else result.item()
 
 # %% ../../nbs/theory/01_loss.ipynb #2e7f47fe
@@ -102,9 +118,17 @@ def _reduce(losses: torch.Tensor, reduction: str, total: torch.Tensor | int) -> 
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction={reduction!r} is unknown: use mean, sum or none")
     if reduction == "mean" and not total > 0:
-        raise ValueError("no target counts, so there is no mean (torch gives nan): "
-                         "leave such a batch out, or use reduction='sum'")  # fmt: skip
-    return losses if reduction == "none" else losses.sum() if reduction == "sum" else losses.sum() / total
+        raise ValueError(
+            "no target counts, so there is no mean (torch gives nan): "
+            "leave such a batch out, or use reduction='sum'"
+        )
+    return (
+        losses
+        if reduction == "none"
+        else losses.sum()
+        if reduction == "sum"
+        else losses.sum() / total
+    )
 
 # %% ../../nbs/theory/01_loss.ipynb #07064c4f
 def binary_cross_entropy(
@@ -118,9 +142,15 @@ def binary_cross_entropy(
     _same_shape(targets=targets, logits=logits)
     outside = targets[~((targets >= 0) & (targets <= 1))]
     if outside.numel():
-        raise ValueError(f"target {outside[0].item():g} is out of range: use 0, 1 or a probability "
-                         "(for class numbers there is cross_entropy)")  # fmt: skip
-    z, y, zero = _full(logits), targets.to(_full(logits).dtype), torch.zeros((), device=logits.device)
+        raise ValueError(
+            f"target {outside[0].item():g} is out of range: use 0, 1 or a probability "
+            "(for class numbers there is cross_entropy)"
+        )
+    z, y, zero = (
+        _full(logits),
+        targets.to(_full(logits).dtype),
+        torch.zeros((), device=logits.device),
+    )
     losses = y * torch.logaddexp(-z, zero) + (1 - y) * torch.logaddexp(z, zero)
     return _reduce(losses, reduction, losses.numel())
 
@@ -128,7 +158,9 @@ def binary_cross_entropy(
 def _shifted(logits: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
     "Logits minus their maximum, and that maximum (0 where it is infinite), in at least float32."
     if not logits.ndim or not logits.shape[dim]:
-        raise ValueError(f"logits have shape {tuple(logits.shape)}: dimension {dim} holds no classes")
+        raise ValueError(
+            f"logits have shape {tuple(logits.shape)}: dimension {dim} holds no classes"
+        )
     full = _full(logits)
     largest = full.detach().amax(dim, keepdim=True)
     largest = largest.masked_fill(largest.isinf(), 0.0)
@@ -143,7 +175,7 @@ def logsumexp(
     shifted, largest = _shifted(logits, dim)
     return (shifted.exp().sum(dim).log() + largest.squeeze(dim)).to(logits.dtype)
 
-
+# %% ../../nbs/theory/01_loss.ipynb #2ccf49a1
 def log_softmax(
     logits: torch.Tensor,  # Any shape and float dtype
     dim: int = -1,  # The dimension of the classes
@@ -158,20 +190,26 @@ def _check_shape(logits: torch.Tensor, targets: torch.Tensor, dim: int) -> None:
     if targets.shape != expected:
         last = targets.shape == logits.shape[:-1]
         hint = "; the classes stand in dimension 1: move them there, or flatten" if last else ""
-        raise ValueError(f"targets have shape {tuple(targets.shape)}, but logits {tuple(logits.shape)} "
-                         f"need {tuple(expected)}{hint}")  # fmt: skip
+        raise ValueError(
+            f"targets have shape {tuple(targets.shape)}, but logits {tuple(logits.shape)} "
+            f"need {tuple(expected)}{hint}"
+        )
 
-
+# %% ../../nbs/theory/01_loss.ipynb #aec84270
 def _check_targets(targets: torch.Tensor, classes: int, ignore_index: int) -> torch.Tensor:
     "Which targets count."
     if targets.is_floating_point():
-        raise ValueError(f"targets are {targets.dtype}: give class numbers (integers); "
-                         "for distributions there is kl_divergence")  # fmt: skip
+        raise ValueError(
+            f"targets are {targets.dtype}: give class numbers (integers); "
+            "for distributions there is kl_divergence"
+        )
     counts = targets != ignore_index
     wrong = targets[counts & ((targets < 0) | (targets >= classes))]
     if wrong.numel():
-        raise ValueError(f"target {wrong[0].item()} is out of range: {classes} classes are numbered 0 to {classes - 1}, "
-                         f"and {ignore_index} (ignore_index) marks what does not count")  # fmt: skip
+        raise ValueError(
+            f"target {wrong[0].item()} is out of range: {classes} classes are numbered 0 to {classes - 1}, "
+            f"and {ignore_index} (ignore_index) marks what does not count"
+        )
     return counts
 
 # %% ../../nbs/theory/01_loss.ipynb #34aa21bc
@@ -179,7 +217,9 @@ def _check_weight(weight: torch.Tensor | None, logits: torch.Tensor, classes: in
     if weight is None:
         return torch.ones(classes, dtype=_full(logits).dtype, device=logits.device)
     if weight.shape != (classes,):
-        raise ValueError(f"weight has shape {tuple(weight.shape)}: give one for each of the {classes} classes")
+        raise ValueError(
+            f"weight has shape {tuple(weight.shape)}: give one for each of the {classes} classes"
+        )
     wrong = weight[~((weight >= 0) & weight.isfinite())]
     if wrong.numel():
         raise ValueError(f"weight holds {wrong[0].item():g}: weights are finite and not negative")
@@ -199,12 +239,17 @@ def cross_entropy(
     Raises `ValueError` for targets that are out of range or of the wrong shape, and for the mean of no targets at all
     (all ignored, or of weight 0), where PyTorch gives nan. The checks wait for the device."""
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing={label_smoothing} is out of range: use 0 (none) to 1, such as 0.1")
+        raise ValueError(
+            f"label_smoothing={label_smoothing} is out of range: use 0 (none) to 1, such as 0.1"
+        )
     dim = min(1, logits.ndim - 1)
     logs = log_softmax(_full(logits), dim)
     counts = _check_targets(targets, logits.shape[dim], ignore_index)
     _check_shape(logits, targets, dim)
-    weight, chosen = _check_weight(weight, logits, logits.shape[dim]), targets.long().where(counts, 0)
+    weight, chosen = (
+        _check_weight(weight, logits, logits.shape[dim]),
+        targets.long().where(counts, 0),
+    )
     weights = weight[chosen].where(counts, 0.0)
     losses = -logs.gather(dim, chosen.unsqueeze(dim)).squeeze(dim).where(counts, 0.0) * weights
     if label_smoothing:
@@ -221,8 +266,12 @@ def class_weights(
     """Weights under which every class has the same say.
 
     Raises `ValueError` for a target out of range, and for a class that does not occur: its weight would be infinite."""
-    sizes = torch.bincount(targets[_check_targets(targets, classes, ignore_index)].long(), minlength=classes)
+    sizes = torch.bincount(
+        targets[_check_targets(targets, classes, ignore_index)].long(), minlength=classes
+    )
     if (sizes == 0).any():
-        raise ValueError(f"class {int((sizes == 0).nonzero()[0])} does not occur among {int(sizes.sum())} targets: "
-                         "give it examples, or leave the class out")  # fmt: skip
+        raise ValueError(
+            f"class {int((sizes == 0).nonzero()[0])} does not occur among {int(sizes.sum())} targets: "
+            "give it examples, or leave the class out"
+        )
     return sizes.sum() / (classes * sizes.float())

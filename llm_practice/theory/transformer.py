@@ -22,7 +22,7 @@ def attention(
     query: torch.Tensor,  # (…, L, k), what each of L places asks for
     key: torch.Tensor,  # (…, S, k), what each of S places can be found by
     value: torch.Tensor,  # (…, S, v), what each of S places gives
-    mask: torch.Tensor | None = None,  # Boolean, broadcast to (…, L, S): True where a query may look
+    mask: torch.Tensor | None = None,  # Boolean, (…, L, S): True where a query may look
     dropout: float = 0.0,  # Share of the weights that are set to zero
 ) -> tuple[torch.Tensor, torch.Tensor]:  # The mixed values (…, L, v) and the weights (…, L, S)
     "Scaled dot-product attention. A query that may look nowhere gets the mean of all values."
@@ -41,26 +41,42 @@ class MultiHeadAttention(nn.Module):
         config: BertConfig,  # `hidden_size` (d), `num_attention_heads` (h), `attention_probs_dropout_prob`
     ):
         super().__init__()
-        d, self.heads, self.dropout = config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob
+        d, self.heads, self.dropout = (
+            config.hidden_size,
+            config.num_attention_heads,
+            config.attention_probs_dropout_prob,
+        )
         if d % self.heads:
-            raise ValueError(f"hidden_size={d} is not a multiple of num_attention_heads={self.heads}: change one of them")
+            raise ValueError(
+                f"hidden_size={d} is not a multiple of num_attention_heads={self.heads}: change one of them"
+            )
         self.query, self.key, self.value, self.output = (nn.Linear(d, d) for _ in range(4))
 
-    def project(self, x: torch.Tensor) -> list[torch.Tensor]:  # (B, L, d) to three times (B, h, L, d / h)
+    def project(
+        self, x: torch.Tensor
+    ) -> list[torch.Tensor]:  # (B, L, d) to three times (B, h, L, d / h)
         "Queries, keys and values of all heads."
-        return [f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value)]
+        return [
+            f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for f in (self.query, self.key, self.value)
+        ]
 
     def forward(
         self,
         x: torch.Tensor,  # (B, L, d)
-        mask: torch.Tensor | None = None,  # Boolean, broadcast to (B, h, L, L): True where a query may look
+        mask: torch.Tensor | None = None,  # Boolean, (B, h, L, L): True where a query may look
     ) -> tuple[torch.Tensor, torch.Tensor]:  # (B, L, d), and the weights (B, h, L, L)
         "Project, attend in each head, join the heads, project."
         mixed, weights = attention(*self.project(x), mask, self.dropout if self.training else 0.0)
         return self.output(mixed.transpose(1, 2).flatten(2)), weights
 
 # %% ../../nbs/theory/04_transformer.ipynb #aca2ac5e
-ACTIVATIONS = {"gelu": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh"), "relu": F.relu, "silu": F.silu}
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+}
 
 
 class Block(nn.Module):
@@ -74,7 +90,9 @@ class Block(nn.Module):
         super().__init__()
         d, f, eps = config.hidden_size, config.intermediate_size, config.layer_norm_eps
         if config.hidden_act not in ACTIVATIONS:
-            raise ValueError(f"hidden_act={config.hidden_act!r} is unknown: use one of {', '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"hidden_act={config.hidden_act!r} is unknown: use one of {', '.join(ACTIVATIONS)}"
+            )
         self.attention, self.activation = MultiHeadAttention(config), ACTIVATIONS[config.hidden_act]
         self.expand, self.contract = nn.Linear(d, f), nn.Linear(f, d)
         self.attention_norm, self.output_norm = nn.LayerNorm(d, eps), nn.LayerNorm(d, eps)
@@ -83,8 +101,10 @@ class Block(nn.Module):
     def forward(
         self,
         x: torch.Tensor,  # (B, L, d)
-        mask: torch.Tensor | None = None,  # Boolean, broadcast to (B, h, L, L): True where a query may look
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # (B, L, d), and the weights of the attention (B, h, L, L)
+        mask: torch.Tensor | None = None,  # Boolean, (B, h, L, L): True where a query may look
+    ) -> tuple[
+        torch.Tensor, torch.Tensor
+    ]:  # (B, L, d), and the weights of the attention (B, h, L, L)
         "One layer."
         mixed, weights = self.attention(self.attention_norm(x) if self.pre_norm else x, mask)
         x = x + self.dropout(mixed)
@@ -102,7 +122,10 @@ RENAMES = {  # The names in files of `transformers` → ours, replaced in this o
     "intermediate.dense": "expand", ".output.dense": ".contract", ".output.norm": ".output_norm", "cls.seq_relationship":
     "pair", "cls.predictions.transform.": "masked_words.", "cls.predictions.": "masked_words.",
 }  # fmt: skip
-COPIES = ("embeddings.position_ids", "masked_words.decoder.")  # Counted up, and tied to `words`: nothing to load
+COPIES = (
+    "embeddings.position_ids",
+    "masked_words.decoder.",
+)  # Counted up, and tied to `words`: nothing to load
 
 
 class _Pretrained(nn.Module):
@@ -118,12 +141,16 @@ class _Pretrained(nn.Module):
     def from_pretrained(
         cls,
         folder: str | Path,  # With `config.json`, and the weights in `model.safetensors`
-        ignore: tuple[str, ...] = (),  # Beginnings of names that need not match, such as "pooler": they stay random
+        ignore: tuple[
+            str, ...
+        ] = (),  # Beginnings of names that need not match, such as "pooler": they stay random
     ) -> "_Pretrained":  # In eval mode
         "Load a BERT. Raises `ValueError` if a weight is missing in the file, or has no place in the model."
         file = Path(folder, "model.safetensors")
         if not file.exists():
-            raise FileNotFoundError(f"{file} is not there: give a folder, as huggingface_hub.snapshot_download makes one")
+            raise FileNotFoundError(
+                f"{file} is not there: give a folder, as huggingface_hub.snapshot_download makes one"
+            )
         model, weights = cls(BertConfig.from_pretrained(folder)), {}
         for name, weight in load_file(file).items():
             for old, new in RENAMES.items():
@@ -132,7 +159,9 @@ class _Pretrained(nn.Module):
         missing, surplus = model.load_state_dict(weights, strict=False)
         missing = [name for name in missing if not name.startswith(ignore)]
         if missing or surplus:
-            raise ValueError(f"{file} does not fit its config.json: missing {missing}, surplus {surplus}; see `ignore`")
+            raise ValueError(
+                f"{file} does not fit its config.json: missing {missing}, surplus {surplus}; see `ignore`"
+            )
         return model.eval()
 
 # %% ../../nbs/theory/04_transformer.ipynb #b0730a58
@@ -148,7 +177,10 @@ class Encoder(_Pretrained):
         self.words = nn.Embedding(config.vocab_size, d, padding_idx=config.pad_token_id)
         self.positions = nn.Embedding(config.max_position_embeddings, d)
         self.segments = nn.Embedding(config.type_vocab_size, d)
-        self.norm, self.dropout = nn.LayerNorm(d, config.layer_norm_eps), nn.Dropout(config.hidden_dropout_prob)
+        self.norm, self.dropout = (
+            nn.LayerNorm(d, config.layer_norm_eps),
+            nn.Dropout(config.hidden_dropout_prob),
+        )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.pooler = nn.Linear(d, d)
         self.initialise(config.initializer_range)
@@ -156,20 +188,26 @@ class Encoder(_Pretrained):
     def forward(
         self,
         input_ids: torch.Tensor,  # (B, L), token numbers
-        attention_mask: torch.Tensor | None = None,  # (B, L), 1 for a token and 0 for padding; by default all 1
-        token_type_ids: torch.Tensor | None = None,  # (B, L), the sentence of a token, 0 or 1; by default all 0
-        attentions: list[torch.Tensor] | None = None,  # If given, each block appends its weights (B, h, L, L)
+        attention_mask: torch.Tensor | None = None,  # (B, L), 0 for padding; by default all 1
+        token_type_ids: torch.Tensor | None = None,  # (B, L), 0 or 1, the sentence; by default 0
+        attentions: list[torch.Tensor] | None = None,  # Each block appends its (B, h, L, L)
     ) -> torch.Tensor:  # (B, L, d), one vector for each token
         "From token numbers to vectors. Raises `ValueError` for too many tokens or a mask of another shape."
         shape, limit = tuple(input_ids.shape), self.config.max_position_embeddings
         if len(shape) != 2 or not 0 < shape[1] <= limit:
-            raise ValueError(f"input_ids has shape {shape}: give (B, L), with L from 1 to max_position_embeddings={limit}")
+            raise ValueError(
+                f"input_ids has shape {shape}: give (B, L), with L from 1 to max_position_embeddings={limit}"
+            )
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         if mask.shape != shape:
-            raise ValueError(f"attention_mask has shape {tuple(mask.shape)}: give one number for each token, {shape}")
+            raise ValueError(
+                f"attention_mask has shape {tuple(mask.shape)}: give one number for each token, {shape}"
+            )
         mask = mask.bool()[:, None, None, :]
         if self.config.is_decoder:
-            mask = mask & torch.ones(shape[1], shape[1], dtype=torch.bool, device=mask.device).tril()
+            mask = (
+                mask & torch.ones(shape[1], shape[1], dtype=torch.bool, device=mask.device).tril()
+            )
         segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         x = self.words(input_ids) + self.segments(segments) + self.positions.weight[: shape[1]]
         x = self.dropout(self.norm(x))
@@ -193,8 +231,13 @@ class MaskedWordHead(nn.Module):
     ):
         super().__init__()
         if not config.tie_word_embeddings:
-            raise ValueError("tie_word_embeddings=False: this head has no matrix of its own; set it to True")
-        self.dense, self.activation = nn.Linear(config.hidden_size, config.hidden_size), ACTIVATIONS[config.hidden_act]
+            raise ValueError(
+                "tie_word_embeddings=False: this head has no matrix of its own; set it to True"
+            )
+        self.dense, self.activation = (
+            nn.Linear(config.hidden_size, config.hidden_size),
+            ACTIVATIONS[config.hidden_act],
+        )
         self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
@@ -221,8 +264,8 @@ class EncoderForPreTraining(Encoder):
     def forward(
         self,
         input_ids: torch.Tensor,  # (B, L), token numbers
-        attention_mask: torch.Tensor | None = None,  # (B, L), 1 for a token and 0 for padding; by default all 1
-        token_type_ids: torch.Tensor | None = None,  # (B, L), the sentence of a token, 0 or 1; by default all 0
+        attention_mask: torch.Tensor | None = None,  # (B, L), 0 for padding; by default all 1
+        token_type_ids: torch.Tensor | None = None,  # (B, L), 0 or 1, the sentence; by default 0
     ) -> tuple[torch.Tensor, torch.Tensor]:  # Logits of words (B, L, V), and of pairs (B, 2)
         "From token numbers to logits."
         hidden = super().forward(input_ids, attention_mask, token_type_ids)
@@ -236,20 +279,37 @@ def parameter_count(
     d, f, v = config.hidden_size, config.intermediate_size, config.vocab_size
     rows = v + config.max_position_embeddings + config.type_vocab_size
     block = 4 * (d * d + d) + (2 * d * f + f + d) + 4 * d
-    return {"embeddings": rows * d + 2 * d, "blocks": config.num_hidden_layers * block, "pooler": d * d + d,
-            "masked words": d * d + 3 * d + v, "pair": 2 * d + 2}  # fmt: skip
+    return {
+        "embeddings": rows * d + 2 * d,
+        "blocks": config.num_hidden_layers * block,
+        "pooler": d * d + d,
+        "masked words": d * d + 3 * d + v,
+        "pair": 2 * d + 2,
+    }
 
 # %% ../../nbs/theory/04_transformer.ipynb #b4fadef4
 def flop_count(
     config: BertConfig,  # Sizes of an `EncoderForPreTraining`
     batch: int = 1,  # B, texts
     length: int = 128,  # L, tokens in each, padding included
-) -> dict[str, int]:  # By part: additions and multiplications of the matrix products of a forward pass
+) -> dict[
+    str, int
+]:  # By part: additions and multiplications of the matrix products of a forward pass
     "The number of floating-point operations by formula."
-    d, f, tokens, blocks = config.hidden_size, config.intermediate_size, batch * length, config.num_hidden_layers
-    return {"projections": blocks * 8 * tokens * d * d, "attention": blocks * 4 * tokens * length * d,
-            "network": blocks * 4 * tokens * d * f, "pooler": 2 * batch * d * d,
-            "masked words": 2 * tokens * d * (d + config.vocab_size), "pair": 4 * batch * d}  # fmt: skip
+    d, f, tokens, blocks = (
+        config.hidden_size,
+        config.intermediate_size,
+        batch * length,
+        config.num_hidden_layers,
+    )
+    return {
+        "projections": blocks * 8 * tokens * d * d,
+        "attention": blocks * 4 * tokens * length * d,
+        "network": blocks * 4 * tokens * d * f,
+        "pooler": 2 * batch * d * d,
+        "masked words": 2 * tokens * d * (d + config.vocab_size),
+        "pair": 4 * batch * d,
+    }
 
 # %% ../../nbs/theory/04_transformer.ipynb #5e5f876a
 def sinusoidal(
@@ -268,21 +328,27 @@ def rotate(
     x: torch.Tensor,  # (…, L, k), queries or keys, k even
     positions: torch.Tensor | None = None,  # (L,), by default 0 to L - 1
     base: float = 10000.0,  # The slowest pair turns almost this much slower than the fastest
-) -> torch.Tensor:  # (…, L, k), each pair of features turned by an angle proportional to the position
+) -> (
+    torch.Tensor
+):  # (…, L, k), each pair of features turned by an angle proportional to the position
     "Rotary positions (RoPE), with feature c and feature c + k/2 as a pair, as in LLaMA."
     if x.shape[-1] % 2:
-        raise ValueError(f"{x.shape[-1]} features cannot be turned in pairs: make the size of a head even")
+        raise ValueError(
+            f"{x.shape[-1]} features cannot be turned in pairs: make the size of a head even"
+        )
     half = x.shape[-1] // 2
     positions = torch.arange(x.shape[-2], device=x.device) if positions is None else positions
     angles = positions[:, None] * base ** (-torch.arange(half, device=x.device) / half)
     (a, b), sin, cos = x.chunk(2, -1), angles.sin().to(x.dtype), angles.cos().to(x.dtype)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
-
+# %% ../../nbs/theory/04_transformer.ipynb #7e0bed89
 class RotaryAttention(MultiHeadAttention):
     "Multi-head attention with rotary positions."
 
-    def project(self, x: torch.Tensor) -> list[torch.Tensor]:  # (B, L, d) to three times (B, h, L, d / h)
+    def project(
+        self, x: torch.Tensor
+    ) -> list[torch.Tensor]:  # (B, L, d) to three times (B, h, L, d / h)
         "Queries, keys and values of all heads, the first two turned."
         query, key, value = super().project(x)
         return [rotate(query), rotate(key), value]
