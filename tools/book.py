@@ -395,7 +395,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--jobs", type=int, default=1, help="run: chapters side by side (default: 1)"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.jobs < 1:
         parser.error(f"--jobs {arguments.jobs}: at least 1")
     wanted = [path.resolve() for path in arguments.notebooks]

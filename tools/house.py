@@ -18,7 +18,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS, LIBRARY, EXCEPTIONS = ROOT / "nbs", ROOT / "llm_practice", ROOT / "tools" / "exceptions.txt"
-MODULE, FUNCTION, CLASS, LESSON, RUN, WORDS, NEAR = 400, 25, 40, 25, 60, 3600, 3
+MODULE, FUNCTION, CLASS, LESSON, RUN, WORDS, NEAR = 400, 25, 40, 25, 60, 3700, 3
 EXPORT = re.compile(r"^#\|\s*exports?\b", re.M)
 DEFINITION = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
 
