@@ -270,15 +270,19 @@ def side_by_side(paths: list[Path], jobs: int) -> Iterator[tuple[Path, float, bo
 
 
 def outputs() -> None:
-    "Copy the outputs in `_book/` into `nbs/`, cleaned; then renew the front page and README.md."
+    "Put the outputs in `_book/` into the notebooks in `nbs/`, cleaned; then renew the front page and README.md."
     for path in chapters():
         if path.name == "index.ipynb":
             os.environ.update(ENVIRONMENT)
             run_chapter(path)
-        executed = BOOK / path.relative_to(NBS)
-        if not executed.exists():
-            sys.exit(f"{executed.relative_to(ROOT)} is missing: run `make book` first")
-        path.write_text(cleaned(executed), encoding="utf-8")
+        executed, source = BOOK / path.relative_to(NBS), nbformat.read(path, 4)
+        run = nbformat.read(executed, 4) if executed.exists() else None
+        if run is None or code_of(run) != code_of(source):
+            sys.exit(
+                f"{executed.relative_to(ROOT)} is missing or of other code: run `make book` first"
+            )
+        nbformat.write(with_outputs(source, run), path)
+        path.write_text(cleaned(path), encoding="utf-8")
     readme()
 
 
