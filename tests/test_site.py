@@ -329,6 +329,7 @@ def test_page_opens_clean_local_and_light(visit, server, path):
     page = visit(server + path)
     page.evaluate("document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
     page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every(i => i.complete)")
     assert page.troubles == []
     assert [r.url for r in page.responses if r.status >= 400] == []
     assert [u for u in page.urls if not u.startswith((server, "data:"))] == []
