@@ -1,4 +1,4 @@
-"Strings made to break things, for the tests of tokenizers."
+"Strings made to break things, for the tests of tokenizers, cleaning and languages."
 
 from hypothesis import strategies as st
 
@@ -31,3 +31,62 @@ any_string = st.one_of(
     texts_of_all_kinds,
     st.text(st.characters(categories=["Cs", "Ll", "Lo", "Mn", "So"]), max_size=30),
 )
+
+# Any code point, halves of surrogate pairs included, and many of those that the steps look for
+ANY = st.text(st.characters(exclude_categories=()))
+NASTY = st.lists(
+    st.one_of(
+        st.characters(exclude_categories=()),
+        st.sampled_from(
+            [
+                "&amp;",
+                "&",
+                "#",
+                "3",
+                "８",
+                ";",
+                "amp;",
+                "lt;",
+                "<",
+                ">",
+                "br",
+                "<br/>",
+                "<!--",
+                "-->",
+                "<p",
+                " class='",
+            ]
+            + [
+                "\u200b",
+                "\u200d",
+                "\ufeff",
+                "\u202e",
+                "\ud83d",
+                "\ude00",
+                "\r",
+                "\n",
+                "\u2028",
+                "\x85",
+                " ",
+                "\u3000",
+            ]
+            + [
+                "\xa0",
+                "ａ",
+                "！",
+                "!",
+                "e",
+                "\u0301",
+                "\u0323",
+                "👨",
+                "\ufe0f",
+                "中",
+                "가",
+                "\u1100",
+                "\u1161",
+                "'",
+            ]
+        ),
+    ),
+    max_size=40,
+).map("".join)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from hostile import ANY, NASTY
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -46,65 +47,6 @@ from llm_practice.data.sources import load
 from llm_practice.engine.documents import Filtered
 from llm_practice.engine.languages import find_listed, identify, repair, to_simplified
 from llm_practice.engine.text import exact_key, join_surrogates
-
-# Any code point, halves of surrogate pairs included, and many of those that the steps look for
-ANY = st.text(st.characters(exclude_categories=()))
-NASTY = st.lists(
-    st.one_of(
-        st.characters(exclude_categories=()),
-        st.sampled_from(
-            [
-                "&amp;",
-                "&",
-                "#",
-                "3",
-                "８",
-                ";",
-                "amp;",
-                "lt;",
-                "<",
-                ">",
-                "br",
-                "<br/>",
-                "<!--",
-                "-->",
-                "<p",
-                " class='",
-            ]
-            + [
-                "\u200b",
-                "\u200d",
-                "\ufeff",
-                "\u202e",
-                "\ud83d",
-                "\ude00",
-                "\r",
-                "\n",
-                "\u2028",
-                "\x85",
-                " ",
-                "\u3000",
-            ]
-            + [
-                "\xa0",
-                "ａ",
-                "！",
-                "!",
-                "e",
-                "\u0301",
-                "\u0323",
-                "👨",
-                "\ufe0f",
-                "中",
-                "가",
-                "\u1100",
-                "\u1161",
-                "'",
-            ]
-        ),
-    ),
-    max_size=40,
-).map("".join)
 
 
 @settings(max_examples=400, deadline=None)

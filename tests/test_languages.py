@@ -1,6 +1,7 @@
 "Wrong readings, scripts, languages and listed words, for any text."
 
 import pytest
+from hostile import ANY, NASTY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,66 +16,6 @@ from llm_practice.engine.languages import (
     to_simplified,
     to_traditional,
 )
-
-# Any code point, halves of surrogate pairs included, and many of those that the steps look for
-ANY = st.text(st.characters(exclude_categories=()))
-NASTY = st.lists(
-    st.one_of(
-        st.characters(exclude_categories=()),
-        st.sampled_from(
-            [
-                "&amp;",
-                "&",
-                "#",
-                "3",
-                "８",
-                ";",
-                "amp;",
-                "lt;",
-                "<",
-                ">",
-                "br",
-                "<br/>",
-                "<!--",
-                "-->",
-                "<p",
-                " class='",
-            ]
-            + [
-                "\u200b",
-                "\u200d",
-                "\ufeff",
-                "\u202e",
-                "\ud83d",
-                "\ude00",
-                "\r",
-                "\n",
-                "\u2028",
-                "\x85",
-                " ",
-                "\u3000",
-            ]
-            + [
-                "\xa0",
-                "ａ",
-                "！",
-                "!",
-                "e",
-                "\u0301",
-                "\u0323",
-                "👨",
-                "\ufe0f",
-                "中",
-                "가",
-                "\u1100",
-                "\u1161",
-                "'",
-            ]
-        ),
-    ),
-    max_size=40,
-).map("".join)
-
 
 # ---- wrong readings
 
