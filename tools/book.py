@@ -53,6 +53,7 @@ ALONE = (
     "22_classification",
 )  # They train what others use: first, one after the other, with all cores
 RECORD, RECORDING = BOOK / "keys.json", Lock()  # The keys of what is in `_book/`
+PARSING = Lock()  # CPython 3.11 counts the parser's depth over all threads: two at once can fail
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -117,7 +118,8 @@ def digest(*parts: str) -> str:
 
 def key_of(path: Path, nb: nbformat.NotebookNode) -> str:
     "What a chapter's outputs depend on; the front page also reports the other chapters' run times."
-    files = [p.read_text(encoding="utf-8") for p in sorted(library_files(code_of(nb)))]
+    with PARSING:
+        files = [p.read_text(encoding="utf-8") for p in sorted(library_files(code_of(nb)))]
     others = (
         [json.dumps(nbformat.read(p, 4).metadata.get("book", {})) for p in chapters()[:-1]]
         if path.name == "index.ipynb"
