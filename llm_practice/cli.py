@@ -68,7 +68,7 @@ _HELP = {
   llm-practice dedup old.parquet new.jsonl.zst -o both.parquet --keep first --removed copies.jsonl""",
     "augment": """Add changed copies of each text: swapped or deleted words, synonyms, typing errors.
   printf '%s\\n' '{"text": "The quick answer was helpful.", "label": 1}' '{"text": "这家酒店的服务很好。", "label": 1}' > in.jsonl
-  llm-practice augment in.jsonl -o more.jsonl --methods synonyms swap --copies 2
+  llm-practice augment in.jsonl -o more.jsonl --methods synonyms swap --rate 0.3 --copies 2
   cat more.jsonl
 
   What a copy was made by stands in the column `augmented`. The same seed gives the same copies.
@@ -173,7 +173,7 @@ def _run_recipe(
     if getattr(args, "removed", None):
         save_rows(partial(corpus.rows, "removed"), args.removed, column)
     if not args.quiet:
-        print(_summary(corpus, output, "kept, and copies" if rows else "kept"))
+        print(_summary(corpus, output, "kept, with the copies of each" if rows else "kept"))
     if _is_file(output):
         shutil.rmtree(corpus.folder)
     return 0

@@ -48,10 +48,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "PYTHONWARNINGS": "ignore", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }  # fmt: skip
-ALONE = (
-    "18_bert",
-    "22_classification",
-)  # They train what others use: first, one after the other, with all cores
+ALONE = ("15_pipeline", "18_bert", "22_classification")  # These keep all cores busy themselves
 RECORD, RECORDING = BOOK / "keys.json", Lock()  # The keys of what is in `_book/`
 PARSING = Lock()  # CPython 3.11 counts the parser's depth over all threads: two at once can fail
 WIDGET = "application/vnd.jupyter.widget-view+json"

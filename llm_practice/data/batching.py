@@ -20,7 +20,7 @@ from datasets import Dataset, DatasetDict, IterableDataset
 
 from ..engine.checks import check_choice
 from ..engine.packing import pack_lengths
-from ..engine.text import exact_key, join_surrogates
+from ..engine.text import exact_key, exact_keys, join_surrogates
 
 # %% ../../nbs/data/14_batching.ipynb #6e459226
 def _rank(key: str, seed: int) -> str:
@@ -31,9 +31,10 @@ def _groups_by_class(
     dataset: Dataset, label: str | None, text: str, key: Callable[[str], str], seed: int
 ) -> dict[Any, list[list[int]]]:
     "For each class: its groups of row numbers, in hashed order. A group's class is its most common label."
-    groups = defaultdict(list)
-    for row, content in enumerate(dataset[text][:]):
-        groups[key(content)].append(row)
+    groups, texts = defaultdict(list), dataset[text][:]
+    keys = exact_keys(texts) if key is exact_key else map(key, texts)  # ten times as fast at once
+    for row, found in enumerate(keys):
+        groups[found].append(row)
     labels = dataset[label][:] if label else [0] * len(dataset)
     classes = defaultdict(list)
     for _, rows in sorted(groups.items(), key=lambda item: _rank(item[0], seed)):

@@ -17,13 +17,23 @@ from functools import partial
 from os.path import commonprefix
 
 import datasets
+import numpy as np
 import pandas as pd
 from datasets import Dataset, Features, Value
 
 from ..engine.checks import check_choice
 from ..engine.documents import Filtered, check_columns, divide
 from ..engine.languages import find_listed, identify
-from ..engine.text import HAN, exact_keys, join_surrogates
+from llm_practice.engine.text import (
+    ALNUM,
+    DIGIT,
+    HAN,
+    LETTER,
+    SPACE,
+    exact_keys,
+    join_surrogates,
+    kinds,
+)
 
 # %% ../../nbs/data/07_cleaning.ipynb #7c3b4544
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -216,10 +226,11 @@ def too_long(
     return f"too_long: {size} {unit} > {maximum}" if size > maximum else None
 
 # %% ../../nbs/data/07_cleaning.ipynb #c9a8354b
-def _share(text: str, belongs: Callable[[str], bool]) -> float:
-    "Share of the characters, spaces apart, for which `belongs` is true; 0 for an empty text."
-    characters = "".join(text.split())
-    return sum(map(belongs, characters)) / max(1, len(characters))
+def _share(text: str, kind: int, other: bool = False) -> float:
+    "Share of the characters, spaces apart, that are of a kind, or of any other; 0 for an empty text."
+    found = kinds().take(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4"))
+    found = found[(found & SPACE) == 0]
+    return np.count_nonzero(((found & kind) == 0) == other) / max(1, len(found))
 
 # %% ../../nbs/data/07_cleaning.ipynb #52ead7cd
 def few_letters(
@@ -228,7 +239,7 @@ def few_letters(
     minimum: float,  # A smaller share of letters (Chinese characters are letters) is removed
 ) -> str | None:  # The reason, or None
     "Tables, prices, scores, drawings made of signs."
-    share = _share(text, str.isalpha)
+    share = _share(text, LETTER)
     return f"few_letters: {share:.2f} < {minimum}" if share < minimum else None
 
 # %% ../../nbs/data/07_cleaning.ipynb #ca9a7832
@@ -238,7 +249,7 @@ def much_punctuation(
     maximum: float,  # A larger share of punctuation and symbols is removed
 ) -> str | None:  # The reason, or None
     "Signs without words."
-    share = _share(text, lambda c: not c.isalnum())
+    share = _share(text, ALNUM, other=True)
     return f"much_punctuation: {share:.2f} > {maximum}" if share > maximum else None
 
 # %% ../../nbs/data/07_cleaning.ipynb #2a90c769
@@ -248,7 +259,7 @@ def many_digits(
     maximum: float,  # A larger share of digits is removed
 ) -> str | None:  # The reason, or None
     "Numbers without words."
-    share = _share(text, str.isdigit)
+    share = _share(text, DIGIT)
     return f"many_digits: {share:.2f} > {maximum}" if share > maximum else None
 
 # %% ../../nbs/data/07_cleaning.ipynb #33a1623b
@@ -261,8 +272,8 @@ def repetitive(
 ) -> str | None:  # The reason, or None
     "The share of pieces of n words or characters that already occurred in the text."
     check_choice("unit", unit, ("words", "characters"))
-    parts = text.split() if unit == "words" else "".join(text.split())
-    pieces = [tuple(parts[i : i + n]) for i in range(len(parts) - n + 1)]
+    parts = tuple(text.split()) if unit == "words" else "".join(text.split())
+    pieces = [parts[i : i + n] for i in range(len(parts) - n + 1)]
     share = 1 - len(set(pieces)) / len(pieces) if pieces else 0.0
     return f"repetitive: {share:.2f} > {maximum}" if share > maximum else None
 

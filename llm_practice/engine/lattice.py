@@ -9,7 +9,7 @@ __all__ = ['rare_stretches', 'LatticeSegmenter']
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -127,16 +127,9 @@ def rare_stretches(
     rare: int = 1,  # Words that occur at most so often count as unknown
 ) -> list[list[str]]:  # Stretches of single characters and rare words
     "What a dictionary would leave over: the text between the words that it knows well."
-    stretches: list[list[str]] = []
-    for line in lines:
-        stretch: list[str] = []
-        for word in [*line, ""]:
-            if word and (len(word) == 1 or counts[word] <= rare):
-                stretch.append(word)
-            elif stretch:
-                stretches.append(stretch)
-                stretch = []
-    return stretches
+    known = {word for word, count in counts.items() if count > rare and len(word) > 1} | {""}
+    runs = (groupby(line, known.__contains__) for line in lines)
+    return [list(run) for line in runs for is_known, run in line if not is_known]
 
 # %% ../../nbs/engine/e20_lattice.ipynb #8342e012
 def _single_stretches(free: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -181,7 +174,7 @@ class LatticeSegmenter(SavedSegmenter):
     ) -> "LatticeSegmenter":  # With a dictionary and a model
         "Learn both from segmented text."
         lines = list(lines)
-        counts = Counter(word for line in lines for word in line)
+        counts = Counter(chain.from_iterable(lines))
         leftover = lines if rare is None else rare_stretches(lines, counts, rare)
         return cls(counts, HMMSegmenter.fit(leftover))
 

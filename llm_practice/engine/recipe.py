@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RECIPE_STEPS', 'PipelineError', 'RecipeError', 'FolderError', 'Batch', 'Step', 'step', 'in_words', 'SourceEntry',
-           'OutputSettings', 'Recipe', 'describe_steps']
+           'OutputSettings', 'Recipe', 'options_in_words', 'describe_steps']
 
 # %% ../../nbs/engine/e30_recipe.ipynb #2981c784
 import hashlib
@@ -391,18 +391,26 @@ def _kind_in_words(schema: dict[str, Any]) -> str:
         )
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
-    names = {
-        "string": "text",
-        "number": "a number",
-        "integer": "a whole number",
-        "boolean": "true or false",
-        "object": "a mapping",
-    }
-    return (
-        "a list of " + _kind_in_words(schema["items"])
-        if schema.get("type") == "array"
-        else names.get(schema.get("type"), "anything")
-    )
+    if schema.get("type") == "array":
+        return "a list of " + _kind_in_words(schema["items"])
+    names = {"string": "text", "number": "a number", "integer": "a whole number"}
+    names |= {"boolean": "true or false", "object": "a mapping"}
+    bounds = {"exclusiveMinimum": "above", "minimum": "at least", "maximum": "at most"}
+    limits = [f"{word} {schema[bound]:g}" for bound, word in bounds.items() if bound in schema]
+    return " ".join([names.get(schema.get("type"), "anything"), " and ".join(limits)]).strip()
+
+# %% ../../nbs/engine/e30_recipe.ipynb #0b5e11a7
+def options_in_words(
+    model: type[BaseModel],  # Of a source, an output, a recipe, or the options of a step
+    leave_out: Sequence[str] = (),  # Names that are told elsewhere
+) -> list[tuple[str, str, Any]]:  # For each option its name, what it takes, its default
+    "What may be set, for people."
+    properties = model.model_json_schema()["properties"]
+    return [
+        (name, _kind_in_words(schema), schema.get("default"))
+        for name, schema in properties.items()
+        if name not in leave_out
+    ]
 
 # %% ../../nbs/engine/e30_recipe.ipynb #af863b9f
 def describe_steps(
@@ -415,7 +423,7 @@ def describe_steps(
         lines.append(
             f"{found.name}{' (compares all documents)' if found.kind == 'group' else ''}\n    {about}"
         )
-        for option, schema in found.options().model_json_schema()["properties"].items():
-            default = f" (default: {schema['default']})" if "default" in schema else ""
-            lines.append(f"      {option}: {_kind_in_words(schema)}{default}")
+        for option, kind, default in options_in_words(found.options()):
+            given = "" if default is None else f" (default: {default})"
+            lines.append(f"      {option}: {kind}{given}")
     return "\n".join(lines)

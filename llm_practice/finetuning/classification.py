@@ -167,7 +167,7 @@ def evaluate(
 @lru_cache
 def review_parts(
     source: Path,  # Folder of the tokenizer
-    length: int = 128,  # Longer texts are cut to this many tokens
+    length: int,  # Longer texts are cut to this many tokens
 ) -> dict[
     str, list[dict[str, Any]]
 ]:  # Train, validation, test: rows with `input_ids`, `labels`, `text`
@@ -241,7 +241,7 @@ def _network(trial: Trial, learn: list[dict], source: Path) -> Callable[[list[di
     "A fine-tuned network; no dropout in the encoder, to save time."
     pretrained, rate = trial.start == "pretrained", 10 ** (trial.exponent / 2)
     model = text_classifier(source, 2, pretrained, dropout=0.0, seed=trial.seed)
-    batches = Batches(learn, 128 if len(learn) > 5000 else 32, seed=trial.seed)
+    batches = Batches(learn, 32, seed=trial.seed)
     train(model, batches, epochs=trial.epochs, lr=rate, seed=trial.seed, show=False)
     return lambda rows: predict(model, Batches(rows, 64, shuffle=False)).argmax(-1).tolist()
 
@@ -308,7 +308,7 @@ def _trial(plan: dict[int | None, dict], cell: tuple, exponent: int, seed: int, 
 # %% ../../nbs/finetuning/22_classification.ipynb #0cbfeb39
 def _search(source: Path, plan: dict[int | None, dict]) -> dict[tuple, dict[int, float]]:
     "For each start and number of labels: the validation scores of all settings tried."
-    truth = [row["labels"] for row in draw(review_parts(source)["validation"], JUDGED, seed=0)]
+    truth = [row["labels"] for row in draw(review_parts(source, 128)["validation"], JUDGED, seed=0)]
     tried = {(start, labels): {} for labels in plan for start in STARTS}
     while True:
         cells = [
@@ -357,7 +357,7 @@ def _record(
     source: Path, tried: dict, trials: list[Trial], predictions: list[list[int]]
 ) -> dict[str, Any]:
     "What the comparison found, as JSON values."
-    parts = review_parts(source)
+    parts = review_parts(source, 128)
     truth, every = [row["labels"] for row in parts["test"]], len(parts["train"])
     search = [
         {"labels": n or every, "start": start, "setting": 10 ** (k / 2), "f1": f1}

@@ -14,7 +14,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,12 @@ def settings(
     return {**chosen, **changes}
 
 # %% ../../nbs/pretraining/18_bert.ipynb #7ebb5574
+@cache
 def pretraining_texts(
     newspaper: bool = False,  # Add the People's Daily
-) -> tuple[list[str], list[str]]:  # To learn from, and held out: without copies, and without labels
+) -> tuple[
+    Sequence[str], Sequence[str]
+]:  # To learn from, and held out: without copies, and without labels
     "Chinese text for pretraining: the reviews' training split; held out is their validation split."
     parts = split(load("chinese-reviews"))
     texts = {name: parts[name]["text"][:] for name in ("train", "validation")}
