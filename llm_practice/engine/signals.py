@@ -298,7 +298,7 @@ def signal_arrays(
     texts: Sequence[str],  # N documents
     language: str,  # `en` or `zh`
     groups: Sequence[str],  # Names in `GROUPS`
-    size: int = 1 << 17,  # Characters of a batch, about
+    size: int = 3 << 17,  # Characters of a batch, about
 ) -> dict[str, np.ndarray]:  # For each signal N numbers
     "The signals of some groups."
     parts = []
