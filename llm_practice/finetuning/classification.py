@@ -349,7 +349,7 @@ def compare_starts() -> dict[
         write_json(folder / "record.json", record)
 
     settings = {"plan": {str(n): row for n, row in plan.items()}, "grids": STARTS, "judged": JUDGED}
-    folder = artefact("sentiment-starts", build, source=source.name, method=2, **settings)
+    folder = artefact("sentiment-starts", build, source=source.name, method=3, **settings)
     return read_json(folder / "record.json")
 
 # %% ../../nbs/finetuning/22_classification.ipynb #ba74285c
