@@ -24,6 +24,7 @@ from llm_practice.theory.optimizers import (
     RMSProp,
     Rule,
     clip_gradients,
+    rising_steps,
     warmup_cosine,
     warmup_linear,
 )
@@ -334,8 +335,12 @@ def test_adam_does_not_notice_the_scale_of_the_loss_and_starts_with_full_steps()
 @settings(deadline=None)
 def test_schedules_are_those_of_transformers(total, warmup):
     dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    linear = get_linear_schedule_with_warmup(dummy, int(warmup * total), total).lr_lambdas[0]
-    cosine = get_cosine_schedule_with_warmup(dummy, int(warmup * total), total).lr_lambdas[0]
+    linear = get_linear_schedule_with_warmup(dummy, rising_steps(total, warmup), total).lr_lambdas[
+        0
+    ]
+    cosine = get_cosine_schedule_with_warmup(dummy, rising_steps(total, warmup), total).lr_lambdas[
+        0
+    ]
     steps = range(total + 1)
     assert [warmup_linear(s, total, warmup) for s in steps] == pytest.approx(
         [linear(s) for s in steps]
@@ -348,7 +353,7 @@ def test_schedules_are_those_of_transformers(total, warmup):
 @given(total=st.integers(1, 200), warmup=st.floats(0, 1), floor=st.floats(0, 1))
 @settings(deadline=None)
 def test_schedules_rise_then_fall_within_their_bounds(total, warmup, floor):
-    rising = int(warmup * total)
+    rising = rising_steps(total, warmup)
     for factors, low in (([warmup_linear(s, total, warmup) for s in range(total + 1)], 0.0),
                          ([warmup_cosine(s, total, warmup, floor) for s in range(total + 1)], floor)):  # fmt: skip
         up, down = factors[: rising + 1], factors[rising:]
