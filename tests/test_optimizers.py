@@ -613,3 +613,11 @@ def test_the_gradient_scaler_of_mixed_precision_works():
             scaler.step(optimizer), scaler.update()
         results.append(loss.item())
     assert results[0] == pytest.approx(results[1], abs=1e-2)
+
+
+@pytest.mark.parametrize("total", [3, 7, 22, 49, 100, 1000])
+def test_n_of_n_steps_as_a_share_are_n_steps(total):
+    for number in range(total + 1):
+        assert rising_steps(total, number / total) == number
+        factors = [warmup_linear(step, total, number / total) for step in range(total + 1)]
+        assert factors[number] == 1 or number == total

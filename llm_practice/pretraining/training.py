@@ -137,7 +137,7 @@ class TrainingRun:
         loss: Callable[[nn.Module, dict], torch.Tensor] = model_loss,  # Of a batch
         on: Compute | None = None,  # By default `compute()`
     ):
-        settings = check_run(**settings, batches=len(batches))
+        settings = check_run(**{**settings, "batches": len(batches)})
         self.model, self.batches, self.settings, self.loss = model, batches, settings, loss
         self.on = on or compute()
         self.per_epoch = -(-len(batches) // settings["accumulate"])
