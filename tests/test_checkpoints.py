@@ -292,3 +292,51 @@ def test_the_digest_sees_text_labels_order_and_size():
     for batches in (Batches(other, 4), Batches(rows, 4, seed=1), Batches(rows, 8)):
         assert data_digest(batches) != base
     assert data_digest(Batches(rows, 4, shuffle=False)) != base
+
+
+# ---- interrupted anywhere
+
+
+def cut_at(patch, number):
+    "Let the call with this number to anything that writes, syncs, renames or removes be the last."
+    calls = iter(range(10_000))
+
+    def counted(function):
+        def call(*args, **kwargs):
+            if next(calls) == number:
+                raise KeyboardInterrupt
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in ("save_model", "save_file", "sha256", "sync", "_make_room", "_remove"):
+        patch.setattr(library, name, counted(getattr(library, name)))
+    patch.setattr(library.os, "replace", counted(os.replace))
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("same_step", [False, True])
+def test_a_save_that_is_cut_anywhere_leaves_a_whole_checkpoint(
+    tmp_path, monkeypatch, keep, same_step
+):
+    cuts = 0
+    while True:
+        folder, (model, optimizer) = tmp_path / str(cuts), toy()
+        for number in (1, 2, 3):
+            step(model, optimizer)
+            save_checkpoint(folder, model, optimizer, {"step": number}, keep=2)
+        with monkeypatch.context() as patch:
+            cut_at(patch, cuts)
+            try:
+                last = {"step": 3 if same_step else 4}
+                save_checkpoint(folder, model, optimizer, last, keep=keep)
+                break
+            except KeyboardInterrupt:
+                cuts += 1
+        state, _ = resume(folder, *toy(8), {})
+        assert state["step"] >= 2
+        step(model, optimizer)
+        newest = save_checkpoint(folder, model, optimizer, {"step": 5}, keep=keep)
+        assert resume(folder, *toy(8), {})[0]["step"] == 5
+        assert checkpoints(folder)[-1] == newest and len(checkpoints(folder)) == keep
+    assert cuts >= 9

@@ -29,6 +29,7 @@ from llm_practice.pretraining.training import (
     backward,
     compute,
     mean_loss,
+    model_loss,
     parameter_groups,
     predict,
     train,
@@ -633,3 +634,11 @@ def test_a_token_classifier_gives_a_tensor_for_each_row():
     config.num_labels = 2
     with pytest.raises(ValueError, match="gives no logits, but start_logits, end_logits"):
         predict(BertForQuestionAnswering(config), Batches(rows, 4, shuffle=False), CPU)
+
+
+def test_a_model_without_a_loss_is_named_with_what_it_got():
+    rows = [{"input_ids": row["input_ids"]} for row in toy_rows(8)]
+    with pytest.raises(ValueError, match="gives no loss for a batch of input_ids, attention_mask"):
+        model_loss(toy(), pad(rows))
+    with pytest.raises(ValueError, match="gives no loss for a batch of input:"):
+        model_loss(nn.Linear(3, 2), {"input": torch.zeros(1, 3)})

@@ -58,7 +58,11 @@ def model_loss(
     batch: dict[str, torch.Tensor],  # Its inputs, with `labels`
 ) -> torch.Tensor:  # Scalar: the mean over the batch's labels
     "The loss that the model itself computes."
-    return model(**batch).loss
+    value = getattr(model(**batch), "loss", None)
+    if value is None:
+        way = "give labels that it knows, or pass a loss of your own: loss=f, called with model and batch"
+        raise ValueError(f"the model gives no loss for a batch of {', '.join(batch)}: {way}")
+    return value
 
 # %% ../../nbs/pretraining/17_training.ipynb #223ca8c9
 def backward(
