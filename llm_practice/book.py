@@ -139,13 +139,18 @@ def import_optional(
     module: str,  # What is imported
     package: str,  # What is installed to have it
 ) -> Any:  # The module
-    "Import what a function needs; raises `ImportError` that says how to get it."
+    "Import what a function needs; raises `ImportError` that says how to get it, or why it cannot be imported."
     try:
         return importlib.import_module(module)
-    except ImportError:
-        raise ImportError(
-            f"this needs the package {package}. Install it: pip install {package}"
-        ) from None
+    except Exception as error:  # a package that is broken may raise anything
+        lacks = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if lacks == module.split(".")[0]:
+            way = f"this needs the package {package}. Install it: pip install {package}"
+            raise ImportError(way, name=lacks) from None
+        why = f"{package} is installed, but importing {module} failed"
+        way = f"pip install {lacks}" if lacks and not lacks.startswith(module.split(".")[0]) else ""
+        way = way or f"pip install --upgrade --force-reinstall {package}"
+        raise ImportError(f"{why} ({type(error).__name__}: {error}). Try: {way}") from error
 
 # %% ../nbs/appendix/41_building.ipynb #31fcee47
 CJK_FONTS = (

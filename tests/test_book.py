@@ -230,3 +230,37 @@ def test_a_chapter_is_recorded_with_its_key(monkeypatch, tmp_path):
     monkeypatch.setattr(tool, "RECORD", tmp_path / "keys.json")
     assert tool.recorded("a", "1") is None and tool.recorded("b", "2") is None
     assert (tool.recorded("a"), tool.recorded("b"), tool.recorded("c")) == ("1", "2", None)
+
+
+# name of the module, what its files hold, what is asked for, what the error says
+BROKEN = [
+    ("half_there", {"__init__": "import a_part_nobody_has"}, "half_there",
+     "half-there is installed, but importing half_there failed .*a_part_nobody_has.* pip install a_part_nobody_has"),
+    ("old_there", {"__init__": "from json import no_such_name"}, "old_there",
+     "is installed, but importing .*cannot import name 'no_such_name'.*upgrade --force-reinstall old-there"),
+    ("lib_there", {"__init__": "raise OSError('libx.so: cannot open shared object')"}, "lib_there",
+     "is installed, but importing lib_there failed .OSError: libx.so"),
+    ("typo_there", {"__init__": "1 +"}, "typo_there", "failed .SyntaxError"),
+    ("sub_there", {"__init__": ""}, "sub_there.lexicon",
+     "is installed, but importing sub_there.lexicon failed .*--upgrade --force-reinstall sub-there"),
+    ("deep_there", {"__init__": "", "inner": "raise RuntimeError('numpy 1 was expected')"}, "deep_there.inner",
+     "failed .RuntimeError: numpy 1 was expected"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "files", "module", "message"), BROKEN, ids=[b[0] for b in BROKEN])
+def test_a_package_that_is_there_and_fails_says_why(
+    tmp_path, monkeypatch, name, files, module, message
+):
+    (tmp_path / name).mkdir()
+    for file, text in files.items():
+        (tmp_path / name / f"{file}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=message) as caught:
+        book.import_optional(module, name.replace("_", "-"))
+    assert "Install it" not in str(caught.value)
+
+
+def test_a_submodule_of_a_missing_package_names_the_command_too():
+    with pytest.raises(ImportError, match="Install it: pip install no-such"):
+        book.import_optional("no_such_module.part.deeper", "no-such")

@@ -659,3 +659,24 @@ def test_on_the_gpu():
     torch.testing.assert_close(
         found, torch.autograd.grad(F.cross_entropy(logits, labels), logits)[0], rtol=1e-6, atol=1e-8
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: SigmoidBCE.apply(torch.zeros(2), torch.tensor([1.0, -1.0])), "targets holds -1"),
+        (lambda: SigmoidBCE.apply(torch.zeros(2), torch.tensor([2, 0])), "targets holds 2"),
+        (
+            lambda: SigmoidBCE.apply(torch.zeros(2), torch.tensor([0.5, math.nan])),
+            "targets holds nan",
+        ),
+        (lambda: SigmoidBCE.apply(torch.zeros(0), torch.zeros(0)), "targets is empty"),
+        (
+            lambda: SoftmaxCrossEntropy.apply(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)),
+            "there is no label, and so no mean",
+        ),
+    ],
+)
+def test_a_mean_of_nothing_and_a_target_that_is_none_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

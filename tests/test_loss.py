@@ -537,3 +537,15 @@ def test_the_gpu_gives_what_the_cpu_gives(dtype, scale):
     ):  # and the device is still usable: no assertion ran on it
         cross_entropy(logits.cuda(), torch.full((16,), 1000).cuda())
     assert torch.ones(1).cuda().item() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64, torch.uint8, torch.bool])
+def test_integers_are_not_rounded_on_the_way_back(dtype):
+    logits = torch.tensor([[3, 1, 0], [0, 5, 2]]).to(dtype)
+    for ours, theirs in ((log_softmax, torch.log_softmax), (logsumexp, torch.logsumexp)):
+        assert ours(logits).dtype == torch.float32
+        assert_close(ours(logits), theirs(logits.float(), -1))
+    assert_close(
+        cross_entropy(logits, torch.tensor([0, 2])),
+        torch.nn.functional.cross_entropy(logits.float(), torch.tensor([0, 2])),
+    )

@@ -20,6 +20,7 @@ from llm_practice.pretraining.objectives import (
     masked_batches,
     masked_html,
     masked_lm_loss,
+    pair_loss,
 )
 
 MASK, VOCAB, SPECIAL = 4, 6000, range(5)
@@ -212,3 +213,20 @@ def test_packed_texts_are_guessed_as_if_each_stood_alone():
             number = int((alone["labels"] != -100).sum())
             total, count = total + number * masked_lm_loss(model, alone).item(), count + number
     assert count > 20 and abs(total / count - masked_lm_loss(model, batch).item()) < 1e-5
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_vectors_that_are_not_pairs_are_refused(rows):
+    with pytest.raises(ValueError, match=f"{rows} vectors are not pairs"):
+        pair_loss(torch.rand(rows, 4))
+
+
+@pytest.mark.parametrize("temperature", [0, -0.1, float("nan"), float("inf")])
+def test_a_temperature_that_means_nothing_is_refused(temperature):
+    with pytest.raises(ValueError, match="temperature=.*above 0"):
+        pair_loss(torch.rand(4, 4), temperature)
+
+
+def test_a_vocabulary_without_ordinary_tokens_is_refused():
+    with pytest.raises(ValueError, match="all 3 tokens are special"):
+        mask_tokens(torch.tensor([[0, 1]]), 2, 3, [0, 1])

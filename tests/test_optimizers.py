@@ -24,6 +24,7 @@ from llm_practice.theory.optimizers import (
     RMSProp,
     Rule,
     clip_gradients,
+    rising_steps,
     warmup_cosine,
     warmup_linear,
 )
@@ -334,8 +335,12 @@ def test_adam_does_not_notice_the_scale_of_the_loss_and_starts_with_full_steps()
 @settings(deadline=None)
 def test_schedules_are_those_of_transformers(total, warmup):
     dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    linear = get_linear_schedule_with_warmup(dummy, int(warmup * total), total).lr_lambdas[0]
-    cosine = get_cosine_schedule_with_warmup(dummy, int(warmup * total), total).lr_lambdas[0]
+    linear = get_linear_schedule_with_warmup(dummy, rising_steps(total, warmup), total).lr_lambdas[
+        0
+    ]
+    cosine = get_cosine_schedule_with_warmup(dummy, rising_steps(total, warmup), total).lr_lambdas[
+        0
+    ]
     steps = range(total + 1)
     assert [warmup_linear(s, total, warmup) for s in steps] == pytest.approx(
         [linear(s) for s in steps]
@@ -348,7 +353,7 @@ def test_schedules_are_those_of_transformers(total, warmup):
 @given(total=st.integers(1, 200), warmup=st.floats(0, 1), floor=st.floats(0, 1))
 @settings(deadline=None)
 def test_schedules_rise_then_fall_within_their_bounds(total, warmup, floor):
-    rising = int(warmup * total)
+    rising = rising_steps(total, warmup)
     for factors, low in (([warmup_linear(s, total, warmup) for s in range(total + 1)], 0.0),
                          ([warmup_cosine(s, total, warmup, floor) for s in range(total + 1)], floor)):  # fmt: skip
         up, down = factors[: rising + 1], factors[rising:]
@@ -608,3 +613,11 @@ def test_the_gradient_scaler_of_mixed_precision_works():
             scaler.step(optimizer), scaler.update()
         results.append(loss.item())
     assert results[0] == pytest.approx(results[1], abs=1e-2)
+
+
+@pytest.mark.parametrize("total", [3, 7, 22, 49, 100, 1000])
+def test_n_of_n_steps_as_a_share_are_n_steps(total):
+    for number in range(total + 1):
+        assert rising_steps(total, number / total) == number
+        factors = [warmup_linear(step, total, number / total) for step in range(total + 1)]
+        assert factors[number] == 1 or number == total

@@ -7,6 +7,7 @@ __all__ = ['MASK_COLOURS', 'mask_tokens', 'masked_html', 'masked_lm_loss', 'Mask
            'pair_loss', 'masked_and_pair_loss']
 
 # %% ../../nbs/pretraining/16_objectives.ipynb #9a2ea872
+import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from html import escape
@@ -49,6 +50,8 @@ def mask_tokens(
             f"mask_id={mask_id} is not in a vocabulary of {vocab_size}: use tokenizer.mask_token_id and len(tokenizer)"
         )
     special, ordinary = _special_and_ordinary(frozenset(special_ids) | {mask_id}, vocab_size)
+    if not len(ordinary):
+        raise ValueError(f"all {vocab_size} tokens are special: there is none to hide or to draw")
     chosen = (torch.rand(input_ids.shape, generator=generator) < prob) & ~torch.isin(
         input_ids, special
     )
@@ -195,7 +198,15 @@ def pair_loss(
     vectors: torch.Tensor,  # (2B, H): row i and row B + i belong together
     temperature: float = 0.1,  # Smaller: the nearest wrong answers count more
 ) -> torch.Tensor:  # Scalar; ln B for a model that knows nothing
-    "Find the other half among all of the batch, in both directions (DeCLUTR, arXiv:2006.03659)."
+    """Find the other half among all of the batch, in both directions (DeCLUTR, arXiv:2006.03659).
+
+    Raises `ValueError` for an odd number of rows and a temperature that is not above 0."""
+    if len(vectors) % 2 or not len(vectors):
+        raise ValueError(
+            f"{len(vectors)} vectors are not pairs: row i and row B + i are halves of one text"
+        )
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature={temperature}: it must be above 0, such as 0.1")
     first, second = F.normalize(vectors.float(), dim=-1).chunk(2)
     cosines, own = first @ second.T / temperature, torch.arange(len(first), device=vectors.device)
     return (F.cross_entropy(cosines, own) + F.cross_entropy(cosines.T, own)) / 2

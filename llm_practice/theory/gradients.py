@@ -339,6 +339,12 @@ class SigmoidBCE(torch.autograd.Function):
             raise ValueError(
                 f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} differ: pair them up"
             )
+        wrong = targets[~((targets >= 0) & (targets <= 1))]
+        if wrong.numel() or not targets.numel():
+            found = f"holds {wrong[0].item():g}" if wrong.numel() else "is empty"
+            raise ValueError(
+                f"targets {found}: use 0, 1 or a probability, and leave empty batches out"
+            )
         ctx.save_for_backward(logits, targets)
         return ((1 - targets) * logits - F.logsigmoid(logits)).mean()
 
@@ -357,7 +363,9 @@ class SoftmaxCrossEntropy(torch.autograd.Function):
             raise ValueError(
                 f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)}: make them (B, K), (B,)"
             )
-        low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+        if not len(labels):
+            raise ValueError("there is no label, and so no mean: leave empty batches out")
+        low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= logits.shape[1]:
             raise ValueError(f"labels run from {low} to {high}: use 0 to {logits.shape[1] - 1}")
         ctx.save_for_backward(logits, labels)

@@ -166,23 +166,28 @@ def _shifted(logits: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor
     largest = largest.masked_fill(largest.isinf(), 0.0)
     return full - largest, largest
 
+# %% ../../nbs/theory/01_loss.ipynb #5c1d09be
+def _back(result: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    "In the dtype of the logits, if that has room for a fraction."
+    return result.to(logits.dtype) if logits.is_floating_point() else result
+
 # %% ../../nbs/theory/01_loss.ipynb #67d11a1b
 def logsumexp(
-    logits: torch.Tensor,  # Any shape and float dtype; -inf for a class that is ruled out
+    logits: torch.Tensor,  # Any shape and dtype; -inf for a class that is ruled out
     dim: int = -1,  # The dimension to sum over
-) -> torch.Tensor:  # Without `dim`, in the dtype of the logits
+) -> torch.Tensor:  # Without `dim`, in the dtype of the logits (float32 for integers)
     "log Σ exp, finite for all finite logits. Raises `ValueError` if there is nothing to sum."
     shifted, largest = _shifted(logits, dim)
-    return (shifted.exp().sum(dim).log() + largest.squeeze(dim)).to(logits.dtype)
+    return _back(shifted.exp().sum(dim).log() + largest.squeeze(dim), logits)
 
 # %% ../../nbs/theory/01_loss.ipynb #2ccf49a1
 def log_softmax(
-    logits: torch.Tensor,  # Any shape and float dtype
+    logits: torch.Tensor,  # Any shape and dtype
     dim: int = -1,  # The dimension of the classes
-) -> torch.Tensor:  # Log-probabilities, same shape and dtype
+) -> torch.Tensor:  # Log-probabilities, same shape and dtype (float32 for integers)
     "Logarithm of the softmax, finite for all finite logits. Raises `ValueError` if there are no classes."
     shifted, _ = _shifted(logits, dim)
-    return (shifted - shifted.exp().sum(dim, keepdim=True).log()).to(logits.dtype)
+    return _back(shifted - shifted.exp().sum(dim, keepdim=True).log(), logits)
 
 # %% ../../nbs/theory/01_loss.ipynb #6caafe31
 def _check_shape(logits: torch.Tensor, targets: torch.Tensor, dim: int) -> None:
