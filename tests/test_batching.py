@@ -255,7 +255,7 @@ def test_columns_of_tokens_are_kept():
         {"input_ids": [5, 6, 7], "token_type_ids": [0, 1, 1], "labels": 0},
         {"input_ids": [5], "token_type_ids": [1], "labels": 1, "text": "x"},
     ]
-    with pytest.raises(ValueError, match="row 1"):
+    with pytest.raises(ValueError, match="row 0 has 3 tokens but 1 token_type_ids"):
         pad([{**rows[0], "token_type_ids": [0]}, rows[1]])
     rows[0]["text"] = "abc"
     batch = pad(rows)

@@ -27,22 +27,26 @@ def class_numbers(
 ) -> np.ndarray:  # (N,) int64
     "Class numbers as an array. Raises `ValueError` with the place of what is none: 0.9, a name, a gap."
     if hasattr(values, "detach"):
-        values = values.detach().cpu().float() if values.is_floating_point() else values.cpu()
-    rows = values if isinstance(values, np.ndarray) else np.array([*values], dtype=object)
-    if rows.ndim != 1 or any(np.ndim(value) for value in rows):
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()
+    try:
+        rows = np.asarray(values if isinstance(values, np.ndarray) else [*values])
+    except ValueError:  # lists of different lengths
+        rows = np.empty((0, 0))
+    if rows.ndim != 1:
         raise ValueError(
             f"{what} are lists of several numbers: give one class number for each example, "
             "as argmax(-1) makes it of scores"
         )
     whole = lambda value: isinstance(value, int | float | np.number | np.bool_) and value % 1 == 0
     if rows.dtype.kind not in "iub":
-        rows = [value.item() if hasattr(value, "item") else value for value in rows]
-        for place, value in enumerate(rows):
+        for place, value in enumerate(values):
+            value = value.item() if hasattr(value, "item") else value
             if not whole(value):
                 raise ValueError(
                     f"{what}: number {place} is {value!r}, which is no class number: {_reason(value)}"
                 )
-    return np.array(rows, dtype=np.int64)
+    return rows.astype(np.int64)
 
 # %% ../../nbs/engine/e43_labels.ipynb #ade63f71
 def check_range(
