@@ -119,6 +119,8 @@ def test_evaluation_names_a_label_that_the_model_does_not_know(label):
     rows[4]["labels"] = label
     with pytest.raises(ValueError, match="labels of the rows: number 4"):
         evaluate(toy(), rows, on=CPU)
+    with pytest.raises(ValueError, match="number 4 is None"):
+        evaluate(toy(), [*rows[:4], {"input_ids": [2, 3]}], on=CPU)
 
 
 def test_the_report_and_the_score_agree_where_a_class_does_not_occur():

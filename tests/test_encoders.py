@@ -78,9 +78,9 @@ def test_every_encoder_learns_in_float32_and_goes_out_and_in(folder, tokenizer, 
     model = text_classifier(folder, 2, dropout=0.0, names=["bad", "good"])
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     rows = rows_of(tokenizer)
-    before = float(model(**pad(rows)).loss)
+    before = model(**pad(rows)).loss.item()
     train(model, Batches(rows, 4), epochs=12, lr=3e-3, on=CPU, show=False)
-    assert float(model(**pad(rows)).loss) < before
+    assert model(**pad(rows)).loss.item() < before
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -112,7 +112,7 @@ def test_dropout_reaches_every_encoder(folder, tokenizer):
     ids = batch["input_ids"]
     assert not torch.equal(shaken(ids).last_hidden_state, shaken(ids).last_hidden_state)
     rates = {m.p for m in shaken.modules() if isinstance(m, nn.Dropout)}
-    assert rates <= {0.4} or "deberta" in str(folder)
+    assert rates == {0.4}
 
 
 def test_padding_changes_nothing_for_any_encoder(folder, tokenizer):

@@ -122,7 +122,7 @@ def evaluate(
         if limit and len(row["input_ids"]) > limit:
             size = len(row["input_ids"])
             raise ValueError(f"row {number} has {size} tokens, the model reads {limit}: cut it")
-    references = class_numbers([row["labels"] for row in rows], "labels of the rows")
+    references = class_numbers([row.get("labels") for row in rows], "labels of the rows")
     probabilities = predict(model, Batches(rows, 64, shuffle=False), on).softmax(-1)
     classes = probabilities.shape[1]
     check_range(references, classes, "labels of the rows")
