@@ -285,6 +285,21 @@ def test_rows_that_make_no_batch(rows, message):
         pad(rows, length=4)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, "good"], "row 1 has the label 'good'"),
+        (["good", 0], "row 0 has the label 'good'"),
+        ([0, None], "row 1 has the label None"),
+        ([[0, 1], [1]], "3 labels for 4 tokens: give one for each token"),
+    ],
+)
+def test_labels_that_cannot_be_packed(labels, message):
+    rows = [{"input_ids": [5, 6], "labels": label} for label in labels]
+    with pytest.raises(ValueError, match=message):
+        pad_packed(pack(rows, 8))
+
+
 # --- mixtures ----------------------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,7 @@ def test_every_class_its_own_number():
     (lambda: F1().compute(predictions=[0], references=[0], average="mean"), "average='mean' is unknown: use macro"),
     (lambda: spans(["B-PER", "PER"]), "tag 'PER' of word 1 is not BIO"),
     (lambda: EntityF1().compute(predictions=[["O"]], references=[["O", "O"]]), "sentence 0 has 2 words but 1 predicted"),
+    (lambda: EntityF1().compute(predictions=[["O"], ["O", None]], references=[["O"], ["O", "O"]]), "word 1 of sentence 1 has no tag"),
 ])  # fmt: skip
 def test_errors_name_the_value(call, message):
     with pytest.raises(ValueError, match=message):

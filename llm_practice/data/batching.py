@@ -75,11 +75,9 @@ def split(
                 f"column {column!r} is not in the data set: it has {', '.join(dataset.column_names)}"
             )
     classes = _groups_by_class(dataset, label, text, key, seed)
-    parts = {
-        n: rows
-        for n, rows in divide_rows(classes, test, validation).items()
-        if n != "validation" or validation
-    }
+    parts = divide_rows(classes, test, validation)
+    if not validation:
+        del parts["validation"]
     return DatasetDict({name: dataset.select(sorted(rows)) for name, rows in parts.items()})
 
 # %% ../../nbs/data/14_batching.ipynb #49be9917
@@ -359,10 +357,13 @@ def pack(
 # %% ../../nbs/data/14_batching.ipynb #da5419aa
 def _packed_labels(labels: list[Any], place: torch.Tensor) -> torch.Tensor:
     "One label per text as they are; labels of tokens at their places, -100 elsewhere."
+    check_labels(labels, len(labels))
     if not isinstance(labels[0], Sequence):
         return torch.tensor(labels)
-    filled = torch.full(place.shape, -100)
-    filled[place] = torch.tensor([label for text in labels for label in text])
+    flat, filled = [label for text in labels for label in text], torch.full(place.shape, -100)
+    if len(flat) != place.sum():
+        raise ValueError(f"{len(flat)} labels for {place.sum()} tokens: give one for each token")
+    filled[place] = torch.tensor(flat)
     return filled
 
 # %% ../../nbs/data/14_batching.ipynb #8c0fed31
@@ -391,9 +392,8 @@ def pad_packed(
         count += len(lengths)
     apart = segments[:, None, :, None] != segments[:, None, None, :]
     mask = torch.zeros(apart.shape, dtype=dtype).masked_fill_(apart, torch.finfo(dtype).min)
-    batch = {"input_ids": ids, "position_ids": positions}
+    batch = dict(input_ids=ids, position_ids=positions, segment_ids=segments, attention_mask=mask)
     batch |= {"token_type_ids": types} if "token_type_ids" in rows[0] else {}
-    batch |= {"segment_ids": segments, "attention_mask": mask}
     labels = [label for row in rows for label in row.get("labels", ())]
     return batch | ({"labels": _packed_labels(labels, segments > 0)} if labels else {})
 

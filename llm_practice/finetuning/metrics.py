@@ -129,6 +129,11 @@ class EntityF1(evaluate.Metric):
                 raise ValueError(
                     f"sentence {number} has {len(r)} words but {len(p)} predicted tags: they must pair up"
                 )
+            if None in (*p, *r):
+                word = (p if None in p else r).index(None)
+                raise ValueError(
+                    f"word {word} of sentence {number} has no tag: give O where nothing is"
+                )
             p, r = set(spans(p)), set(spans(r))
             right, called, real = right + len(p & r), called + len(p), real + len(r)
         share = lambda a, b: a / b if b else 0.0
