@@ -143,6 +143,163 @@ def test_sample_and_split_draw_the_rows_that_they_always_drew():
     assert digest(split(data, seed=5)["test"]["text"]) == "92922c1d11179a9f"
 
 
+# --- small classes, many copies ---------------------------------------------------------------------------------------
+
+
+def numbered_rows(labels):
+    return Dataset.from_dict({"text": [f"row {i}" for i in range(len(labels))], "label": labels})
+
+
+def test_many_small_classes_give_the_sizes_asked_for():
+    for classes, size in ((77, 5), (100, 2), (40, 9)):
+        parts = split(numbered_rows([i % classes for i in range(classes * size)]))
+        count = classes * size
+        assert abs(parts["test"].num_rows - 0.1 * count) <= 1
+        assert abs(parts["validation"].num_rows - 0.1 * count) <= 1
+        learned = Counter(parts["train"]["label"])
+        assert len(learned) == classes and min(learned.values()) >= math.floor(0.8 * size)
+
+
+def test_a_class_of_one_row_is_learned_and_said():
+    labels = ["often"] * 60 + ["also"] * 60 + ["once"]
+    with pytest.warns(UserWarning, match="1 of the classes have one text only .'once'."):
+        parts = split(numbered_rows(labels))
+    assert Counter(parts["train"]["label"])["once"] == 1
+    assert 10 <= parts["test"].num_rows <= 14
+
+
+def test_scores_are_no_classes():
+    with pytest.warns(UserWarning, match="each of the 60 classes .*label=None"):
+        parts = split(numbered_rows([i / 7 for i in range(60)]), seed=3)
+    assert parts.num_rows == {"train": 48, "validation": 6, "test": 6}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("copies", [2, 15, 40])
+def test_a_text_with_many_copies_does_not_burst_a_part(seed, copies):
+    texts = ["again and again"] * copies + [f"once {i}" for i in range(100 - copies)]
+    parts = split(Dataset.from_dict({"text": texts, "label": [0] * 100}), 0.1, 0.1, seed=seed)
+    assert abs(parts["test"].num_rows - 10) <= 2 and abs(parts["validation"].num_rows - 10) <= 2
+    assert sum("again and again" in part["text"] for part in parts.values()) == 1
+
+
+@few
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([f"text {i}" for i in range(60)]), st.integers(0, 6)),
+        min_size=2,
+        max_size=90,
+    ),
+    st.integers(0, 3),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_no_class_is_kept_from_training(rows, seed):
+    texts, labels = zip(*dict(rows).items())
+    parts = split(Dataset.from_dict({"text": texts, "label": labels}), 0.2, 0.1, seed=seed)
+    counts = Counter(labels)
+    if len(counts) < len(labels) or len(counts) == 1:
+        assert set(parts["train"]["label"]) == set(labels)
+    assert sum(parts.num_rows.values()) == len(texts)
+    assert parts["test"].num_rows > 0 or max(counts.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "error", "message"),
+    [
+        (["a", "b", "c"], [0, None, 1], ValueError, "row 1 has None for a class"),
+        (["a", "b", "c"], [[0], [1], [0]], ValueError, r"row 0 has \[0\] for a class"),
+        (["a", None, "c"], [0, 0, 1], TypeError, "text 1 is None"),
+    ],
+)
+def test_rows_that_cannot_be_split(texts, labels, error, message):
+    with pytest.raises(error, match=message):
+        split(Dataset.from_dict({"text": texts, "label": labels}))
+
+
+# --- texts and labels that do not fit ---------------------------------------------------------------------------------
+
+
+def some_tokenizer():
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(find_model("minilm"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "error", "message"),
+    [
+        ("a good film", None, TypeError, "one string"),
+        (["a", None], None, TypeError, "text 1 is None"),
+        (["a", float("nan")], None, TypeError, "text 1 is nan"),
+        (["a", "b"], ["good", "bad"], ValueError, "row 0 has the label 'good': number the classes"),
+        (["a", "b"], [0, None], ValueError, "row 1 has the label None"),
+        (["a", "b"], [0.0, float("nan")], ValueError, "row 1 has the label nan"),
+        (["a", "b"], [[0, 1], [0, "B"]], ValueError, "row 1 has the label 'B'"),
+        (["a", "b", "c"], [0, 1], ValueError, "3 texts but 2 labels"),
+        (["a"], [0, 1], ValueError, "1 texts but 2 labels"),
+    ],
+)
+def test_texts_and_labels_that_cannot_be_encoded(texts, labels, error, message):
+    with pytest.raises(error, match=message):
+        encode(some_tokenizer(), texts, labels)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_a_length_without_room_is_refused(length):
+    with pytest.raises(ValueError, match=f"max_length={length} leaves no room beside 2"):
+        encode(some_tokenizer(), ["a"], max_length=length)
+
+
+def test_columns_of_tokens_are_kept():
+    rows = [
+        {"input_ids": [5, 6, 7], "token_type_ids": [0, 1, 1], "labels": 0},
+        {"input_ids": [5], "token_type_ids": [1], "labels": 1, "text": "x"},
+    ]
+    with pytest.raises(ValueError, match="row 0 has 3 tokens but 1 token_type_ids"):
+        pad([{**rows[0], "token_type_ids": [0]}, rows[1]])
+    rows[0]["text"] = "abc"
+    batch = pad(rows)
+    assert batch["token_type_ids"].tolist() == [[0, 1, 1], [1, 0, 0]] and "text" not in batch
+    packed = pad_packed(pack(rows, 5))
+    assert packed["token_type_ids"].tolist()[0][:4] == [0, 1, 1, 1]
+    own = pad([{"input_ids": [5, 6], "attention_mask": [1, 0]}, {"input_ids": [7]}], length=3)
+    assert own["attention_mask"].tolist() == [[1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows to make a batch of"),
+        ([{"input_ids": [1], "labels": 0}, {"input_ids": [1]}], "row 1 has input_ids, row 0 has"),
+        (
+            [{"input_ids": [1], "labels": 0}, {"input_ids": [1], "labels": "x"}],
+            "row 1 has the label",
+        ),
+        ([{"input_ids": [1], "labels": 0}, {"input_ids": [1], "labels": None}], "row 1 .* None"),
+        ([{"input_ids": [1, 2], "labels": [0]}], "row 0 has 2 tokens but 1 labels"),
+        ([{"input_ids": [1]}, {"input_ids": [1] * 9}], "row 1 has 9 tokens, the batch 4"),
+    ],
+)
+def test_rows_that_make_no_batch(rows, message):
+    with pytest.raises(ValueError, match=message):
+        pad(rows, length=4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, "good"], "row 1 has the label 'good'"),
+        (["good", 0], "row 0 has the label 'good'"),
+        ([0, None], "row 1 has the label None"),
+        ([[0, 1], [1]], "3 labels for 4 tokens: give one for each token"),
+    ],
+)
+def test_labels_that_cannot_be_packed(labels, message):
+    rows = [{"input_ids": [5, 6], "labels": label} for label in labels]
+    with pytest.raises(ValueError, match=message):
+        pad_packed(pack(rows, 8))
+
+
 # --- mixtures ----------------------------------------------------------------------------------------------------
 
 

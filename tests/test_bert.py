@@ -198,3 +198,44 @@ def test_the_first_texts_are_a_sample_of_both_classes():
     known = dict(zip(*(load("chinese-reviews", quiet=True)[name] for name in ("text", "label"))))
     for part in pretraining_texts():
         assert 0.4 < sum(known[text] for text in part[:600]) / 600 < 0.6
+
+
+@pytest.mark.parametrize("length", [-1, 0, 1, 2])
+def test_rows_without_room_are_refused(tokenizer, length):
+    with pytest.raises(ValueError, match=f"max_length={length} leaves no room"):
+        chunks(tokenizer, ["房间很好"], length)
+
+
+def test_rows_of_nothing_of_one_string_and_of_gaps(tokenizer):
+    assert chunks(tokenizer, [], 16) == [] == chunks(tokenizer, [""], 16)
+    with pytest.raises(TypeError, match="one string"):
+        chunks(tokenizer, "房间很好", 16)
+    with pytest.raises(TypeError, match="text 1 is None"):
+        chunks(tokenizer, ["房间", None], 16)
+    assert len(chunks(tokenizer, ["half a pair \ud83d"], 16)) == 1
+    assert len(chunks(tokenizer, ["房间很好" * 10], 3)) == 40
+
+
+def test_rows_need_a_tokenizer_with_both_ends():
+    from transformers import PreTrainedTokenizerFast
+
+    bare = PreTrainedTokenizerFast(
+        tokenizer_object=train_wordpiece(["好 好"], 50).backend_tokenizer
+    )
+    with pytest.raises(ValueError, match=r"no \[CLS\] or no \[SEP\]"):
+        chunks(bare, ["好"], 16)
+
+
+def test_a_gap_that_would_be_cut_off_is_said(built):
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(built),
+        AutoModelForMaskedLM.from_pretrained(built),
+    )
+    for text in ("好" * 40 + "[MASK]", "[MASK]" + "好" * 40 + "[MASK]"):
+        with pytest.raises(ValueError, match=r"the text has 4\d tokens, with \[MASK\].*reads 32"):
+            fill_masks(model, tokenizer, text)
+    assert len(fill_masks(model, tokenizer, "好" * 29 + "[MASK]")) == 1
+    with pytest.raises(ValueError, match="top=0"):
+        fill_masks(model, tokenizer, "[MASK]", top=0)
+    with pytest.raises(TypeError, match="text 0 is None"):
+        fill_masks(model, tokenizer, None)

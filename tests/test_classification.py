@@ -111,3 +111,34 @@ def test_a_search_on_a_plateau_comes_to_an_end():
         tried |= {k: 0.3 if k <= -7 else 0.2 for k in missing}
         count += 1
     assert count == 2 and best_inside(tried) == -7
+
+
+@pytest.mark.parametrize("label", [-1, 2, 0.5, None, "x"])
+def test_evaluation_names_a_label_that_the_model_does_not_know(label):
+    rows = toy_rows(6)
+    rows[4]["labels"] = label
+    with pytest.raises(ValueError, match="labels of the rows: number 4"):
+        evaluate(toy(), rows, on=CPU)
+    with pytest.raises(ValueError, match="number 4 is None"):
+        evaluate(toy(), [*rows[:4], {"input_ids": [2, 3]}], on=CPU)
+
+
+def test_the_report_and_the_score_agree_where_a_class_does_not_occur():
+    torch.manual_seed(0)
+    model = TextClassifier(toy().encoder, 5)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([9.0, 9.0, -99.0, -99.0, -99.0]))
+    result = evaluate(model, toy_rows(20), list("abcde"), on=CPU)
+    macro = next(line for line in result["report"].splitlines() if "macro avg" in line)
+    assert float(macro.split()[-2]) == pytest.approx(result["f1"], abs=6e-4)
+    with pytest.raises(ValueError, match="2 names for 5 classes"):
+        evaluate(model, toy_rows(20), ["a", "b"], on=CPU)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "error"),
+    [("ab", [0, 1], TypeError), (["a", None], [0, 1], TypeError), (["a"], ["x"], ValueError)],
+)
+def test_a_naive_data_set_of_what_is_no_text_or_class(texts, labels, error):
+    with pytest.raises(error):
+        TextClassificationDataset(texts, labels, None)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score, precision_score, recall_score
@@ -71,7 +72,54 @@ def test_every_class_its_own_number():
     (lambda: F1().compute(predictions=[0], references=[0], average="mean"), "average='mean' is unknown: use macro"),
     (lambda: spans(["B-PER", "PER"]), "tag 'PER' of word 1 is not BIO"),
     (lambda: EntityF1().compute(predictions=[["O"]], references=[["O", "O"]]), "sentence 0 has 2 words but 1 predicted"),
+    (lambda: EntityF1().compute(predictions=[["O"], ["O", None]], references=[["O"], ["O", "O"]]), "word 1 of sentence 1 has no tag"),
 ])  # fmt: skip
 def test_errors_name_the_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+SCORED = [Accuracy, F1]
+
+
+@pytest.mark.parametrize("metric", SCORED)
+@pytest.mark.parametrize("wrong, message", [
+    ([0.8, 0.3, 0.6], "predictions: number 0 is 0.8, .*argmax"),
+    (torch.tensor([1.0, 0.25, 0.0]), "predictions: number 1 is 0.25"),
+    (np.array([1, 0, np.nan]), "predictions: number 2 is nan"),
+    (["1", "0", "1"], "predictions: number 0 is '1', .*number the classes"),
+    ([1, None, 0], "predictions: number 1 is None"),
+    ([[0.1, 0.9]] * 3, "predictions are lists of several numbers.*argmax"),
+    ([1, 0, -1], r"class -1 is out of range: 2 classes .*predictions: number 2"),
+])  # fmt: skip
+def test_what_is_no_class_is_refused_by_its_place(metric, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        metric().compute(predictions=wrong, references=[1, 0, 1])
+    with pytest.raises(ValueError, match=message.replace("predictions", "references")):
+        metric().compute(references=wrong, predictions=[1, 0, 1])
+    with pytest.raises(ValueError, match=message):
+        confusion_matrix([1, 0, 1], wrong)
+    with pytest.raises(ValueError, match=message):
+        one = metric()
+        one.add_batch(predictions=wrong, references=[1, 0, 1])
+        one.compute()
+
+
+@pytest.mark.parametrize("metric", SCORED)
+def test_one_at_a_time_is_checked_too(metric):
+    one = metric()
+    with pytest.raises(ValueError, match="predictions: number 0 is 0.7"):
+        one.add(prediction=0.7, reference=1)
+    for prediction in (1, True, 1.0, np.int8(1), torch.tensor(1)):
+        one.add(prediction=prediction, reference=1)
+    assert set(one.compute().values()) == {1.0}
+
+
+def test_whole_numbers_of_any_kind_are_classes():
+    expected = confusion_matrix([1, 0, 2], [1, 2, 2])
+    for kind in (np.float32, np.uint8, np.int64):
+        assert (
+            confusion_matrix(np.array([1, 0, 2], kind), np.array([1, 2, 2], kind)) == expected
+        ).all()
+    assert (confusion_matrix(torch.tensor([1, 0, 2]), [1.0, 2.0, 2.0]) == expected).all()
+    assert (confusion_matrix([True, False], [1, 0]) == [[1, 0], [0, 1]]).all()

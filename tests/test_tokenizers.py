@@ -24,6 +24,7 @@ from llm_practice.data.tokenizers import (
     from_byte_letters,
     from_vocabulary,
     longest_match,
+    read_back,
     to_byte_letters,
     token_cost,
     token_html,
@@ -337,3 +338,25 @@ def test_cost_counts_tokens_characters_and_unknown(four):
 def test_lone_surrogates_are_replaced_and_offsets_stay():
     text = "a\ud83d早\udc00"
     assert replace_surrogates(text) == "a\ufffd早\ufffd" and replace_surrogates("plain") == "plain"
+
+
+@given(texts_of_all_kinds)
+@settings(max_examples=100, deadline=None)
+def test_what_comes_back_is_what_is_said(four, text):
+    for spaces in ("", " ", "  "):
+        after = spaces + text
+        for name in ("bpe", "unigram"):
+            found = four[name].decode(hidden(four[name], after)["input_ids"])
+            if "[UNK]" not in found and not re.search(r"\[(PAD|CLS|SEP|MASK)\]", after):
+                assert found == read_back(after)
+
+
+@pytest.mark.parametrize("name", ["bpe", "unigram"])
+def test_one_space_at_the_beginning_is_lost_and_no_other(name):
+    trained = TRAINERS[name](["ab abc ab, abcd"] * 4, 40)
+    cases = {" ab": "ab", "  ab": " ab", "ab": "ab", "ab ": "ab ", "ab▁ab": "ab ab", " ": ""}
+    for text, expected in cases.items():
+        ids = trained(text, add_special_tokens=False)["input_ids"]
+        assert trained.decode(ids) == expected == read_back(text), text
+    low = TRAINERS[name](["AB abc ab"] * 4, 40, lowercase=True)
+    assert low.decode(low(" AB", add_special_tokens=False)["input_ids"]) == read_back(" AB", True)

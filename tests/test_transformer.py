@@ -1,5 +1,6 @@
 "The encoder against `transformers` and PyTorch: sizes, masks, files, gradients, precision; and what it refuses."
 
+import json
 import math
 
 import pytest
@@ -10,7 +11,17 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForPreTraining, BertModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+    BertModel,
+    CamembertConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from llm_practice.data.sources import find_model
@@ -421,6 +432,29 @@ def test_a_file_of_an_encoder_has_no_heads(tmp_path):
 def test_a_folder_that_is_not_there(place):
     with pytest.raises(FileNotFoundError, match=f"{place}.*snapshot_download"):
         Encoder.from_pretrained(place)
+
+
+@pytest.mark.parametrize("kind", [RobertaConfig, XLMRobertaConfig, CamembertConfig])
+def test_a_model_with_the_same_names_is_refused(tmp_path, kind):
+    "Its weights would fit, but its positions are counted from 2."
+    AutoModel.from_config(kind(**SIZES, type_vocab_size=1)).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"{kind.model_type}', not BERT: .*AutoModel"):
+        Encoder.from_pretrained(tmp_path)
+
+
+def test_positions_of_another_kind_are_refused(tmp_path):
+    saved(tmp_path, BertModel)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text()) | {"position_embedding_type": "relative_key"}
+    file.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="'relative_key' positions"):
+        Encoder.from_pretrained(tmp_path)
+
+
+def test_a_file_in_half_precision_is_read_in_full(tmp_path):
+    reference = saved(tmp_path, BertModel).bfloat16()
+    reference.save_pretrained(tmp_path)
+    assert Encoder.from_pretrained(tmp_path).words.weight.dtype == torch.float32
 
 
 # ---- what is refused

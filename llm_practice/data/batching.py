@@ -18,8 +18,10 @@ import numpy as np
 import torch
 from datasets import Dataset, DatasetDict, IterableDataset
 
-from ..engine.checks import check_choice
+from ..engine.checks import check_choice, check_texts
+from ..engine.labels import TOKEN_COLUMNS, check_labels, what_does_not_fit
 from ..engine.packing import pack_lengths
+from ..engine.splits import divide_rows
 from ..engine.text import exact_key, exact_keys, join_surrogates
 
 # %% ../../nbs/data/14_batching.ipynb #6e459226
@@ -32,10 +34,17 @@ def _groups_by_class(
 ) -> dict[Any, list[list[int]]]:
     "For each class: its groups of row numbers, in hashed order. A group's class is its most common label."
     groups, texts = defaultdict(list), dataset[text][:]
-    keys = exact_keys(texts) if key is exact_key else map(key, texts)  # ten times as fast at once
+    keys = (
+        exact_keys(check_texts(texts)) if key is exact_key else map(key, texts)
+    )  # at once: ten times as fast
     for row, found in enumerate(keys):
         groups[found].append(row)
     labels = dataset[label][:] if label else [0] * len(dataset)
+    for row, value in enumerate(labels):
+        if value is None or isinstance(value, list | dict):
+            raise ValueError(
+                f"row {row} has {value!r} for a class: drop it, or split with label=None"
+            )
     classes = defaultdict(list)
     for _, rows in sorted(groups.items(), key=lambda item: _rank(item[0], seed)):
         classes[Counter(labels[row] for row in rows).most_common(1)[0][0]].append(rows)
@@ -53,7 +62,9 @@ def split(
 ) -> DatasetDict:  # train, validation (unless 0) and test
     """Divide a data set: stratified, copies kept together, the same for the same rows in any order.
 
-    Raises `ValueError` for shares that leave nothing to train on, or a column that is not there."""
+    Where classes are small or copies many, each class first keeps its share for training, and a warning
+    says what cannot be done. Raises `ValueError` for shares that leave nothing to train on, or a column
+    that is not there."""
     if not 0 <= validation < 1 or not 0 < test < 1 or test + validation >= 1:
         raise ValueError(
             f"test={test}, validation={validation} leave no training rows: they must add up to less than 1"
@@ -63,20 +74,11 @@ def split(
             raise ValueError(
                 f"column {column!r} is not in the data set: it has {', '.join(dataset.column_names)}"
             )
-    parts = {"train": [], "validation": [], "test": []}
-    for groups in _groups_by_class(dataset, label, text, key, seed).values():
-        total, taken = sum(map(len, groups)), 0
-        for rows in groups:
-            part = (
-                "test"
-                if taken < test * total
-                else "validation"
-                if taken < (test + validation) * total
-                else "train"
-            )
-            parts[part] += rows
-            taken += len(rows)
-    return DatasetDict({name: dataset.select(sorted(rows)) for name, rows in parts.items() if rows})
+    classes = _groups_by_class(dataset, label, text, key, seed)
+    parts = divide_rows(classes, test, validation)
+    if not validation:
+        del parts["validation"]
+    return DatasetDict({name: dataset.select(sorted(rows)) for name, rows in parts.items()})
 
 # %% ../../nbs/data/14_batching.ipynb #49be9917
 def sample(
@@ -197,39 +199,61 @@ def mix_sources(
 def encode(
     tokenizer: Any,  # A `transformers` tokenizer
     texts: Iterable[str],  # N texts
-    labels: Iterable[Any] | None = None,  # N labels, or none
+    labels: Iterable[Any] | None = None,  # N numbers, or N lists with one for each token; or none
     max_length: int = 128,  # Longer texts are cut to this many tokens, special tokens included
-) -> list[dict[str, Any]]:  # N rows: `input_ids`, a list of its own length, and `labels` if given
-    "Tokenize without padding: how long a batch is, is decided when the batch is made."
-    texts, ids = [join_surrogates(text) for text in texts], []
-    if texts:
-        options = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
-        ids = tokenizer(texts, **options)["input_ids"]
-    if labels is None:
-        return [{"input_ids": row} for row in ids]
-    return [{"input_ids": row, "labels": label} for row, label in zip(ids, labels, strict=True)]
+) -> list[
+    dict[str, Any]
+]:  # N rows: `input_ids`, a list of its own length; `token_type_ids` if not all 0; `labels` if given
+    """Tokenize without padding: how long a batch is, is decided when the batch is made.
+
+    Raises `TypeError` for one string and for what is no text, `ValueError` for labels that cannot be learned
+    and for a length without room, each with its row or number."""
+    texts = [join_surrogates(text) for text in check_texts(texts)]
+    labels = None if labels is None else check_labels(labels, len(texts))
+    special = tokenizer.num_special_tokens_to_add()
+    if max_length <= special:
+        raise ValueError(f"max_length={max_length} leaves no room beside {special} special tokens")
+    if not texts:
+        return []
+    options = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
+    encoded = tokenizer(texts, **options)
+    columns = {"input_ids": encoded["input_ids"]}
+    if any(map(any, encoded.get("token_type_ids", ()))):
+        columns["token_type_ids"] = encoded["token_type_ids"]
+    columns |= {} if labels is None else {"labels": labels}
+    return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
 # %% ../../nbs/data/14_batching.ipynb #2543e278
 def pad(
-    rows: Sequence[dict[str, Any]],  # B rows with `input_ids` and perhaps `labels`
+    rows: Sequence[
+        dict[str, Any]
+    ],  # B rows with `input_ids`; perhaps `labels`, and others of `TOKEN_COLUMNS`
     pad_id: int = 0,  # The padding token
     length: int | None = None,  # Width of the batch, tokens; by default that of its longest row
 ) -> dict[
     str, torch.Tensor
-]:  # `input_ids`, `attention_mask` (B, L); `labels` (B,), or (B, L) with -100 as padding
-    "Make a rectangle out of rows of different lengths."
-    width = length or max(len(row["input_ids"]) for row in rows)
+]:  # `input_ids`, `attention_mask` (B, L); `labels` (B,), or (B, L) with -100 as padding; those of `TOKEN_COLUMNS`
+    "Make a rectangle out of rows of different lengths. Raises `ValueError` with the row that does not fit."
+    lengths = [len(row["input_ids"]) for row in rows]
+    width = length or max(lengths, default=0)
 
-    def fill(values: Iterable[Sequence[int]], value: int) -> torch.Tensor:
+    def fill(name: str, value: int) -> torch.Tensor:
+        values = [row[name] for row in rows]
+        if [len(v) for v in values] != lengths:
+            raise ValueError(f"{name} are not one for each token")
         return torch.tensor([list(v) + [value] * (width - len(v)) for v in values])
 
-    ids = [row["input_ids"] for row in rows]
-    batch = {"input_ids": fill(ids, pad_id), "attention_mask": fill([[1] * len(i) for i in ids], 0)}
-    if "labels" in rows[0]:
-        labels = [row["labels"] for row in rows]
-        batch["labels"] = (
-            fill(labels, -100) if isinstance(labels[0], Sequence) else torch.tensor(labels)
-        )
+    try:
+        batch = {"input_ids": fill("input_ids", pad_id)}
+        ones = [row.get("attention_mask") or [1] * len(row["input_ids"]) for row in rows]
+        batch["attention_mask"] = torch.tensor([[*one] + [0] * (width - len(one)) for one in ones])
+        batch |= {name: fill(name, 0) for name in TOKEN_COLUMNS if name in rows[0]}
+        if "labels" in rows[0]:
+            of_tokens = isinstance(rows[0]["labels"], Sequence)
+            labels = fill("labels", -100) if of_tokens else [row["labels"] for row in rows]
+            batch["labels"] = torch.as_tensor(labels)
+    except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(what_does_not_fit(rows, width) or str(error)) from error
     return batch
 
 # %% ../../nbs/data/14_batching.ipynb #8f5d81ef
@@ -323,6 +347,8 @@ def pack(
         texts = [rows[number] for number in numbers]
         ids = [i for text in texts for i in text["input_ids"]]
         row = {"input_ids": ids, "lengths": [len(t["input_ids"]) for t in texts], "rows": numbers}
+        if "token_type_ids" in texts[0]:
+            row["token_type_ids"] = [i for text in texts for i in text["token_type_ids"]]
         if "labels" in texts[0]:
             row["labels"] = [text["labels"] for text in texts]
         packed.append(row)
@@ -331,10 +357,13 @@ def pack(
 # %% ../../nbs/data/14_batching.ipynb #da5419aa
 def _packed_labels(labels: list[Any], place: torch.Tensor) -> torch.Tensor:
     "One label per text as they are; labels of tokens at their places, -100 elsewhere."
+    check_labels(labels, len(labels))
     if not isinstance(labels[0], Sequence):
         return torch.tensor(labels)
-    filled = torch.full(place.shape, -100)
-    filled[place] = torch.tensor([label for text in labels for label in text])
+    flat, filled = [label for text in labels for label in text], torch.full(place.shape, -100)
+    if len(flat) != place.sum():
+        raise ValueError(f"{len(flat)} labels for {place.sum()} tokens: give one for each token")
+    filled[place] = torch.tensor(flat)
     return filled
 
 # %% ../../nbs/data/14_batching.ipynb #8c0fed31
@@ -351,7 +380,7 @@ def pad_packed(
     `labels` are (N,), in the order of those numbers, or (B, L) if each token has one."""
     width, count = length or max(len(row["input_ids"]) for row in rows), 0
     ids = torch.full((len(rows), width), pad_id)
-    positions, segments = torch.zeros_like(ids), torch.zeros_like(ids)
+    positions, segments, types = (torch.zeros_like(ids) for _ in range(3))
     for i, row in enumerate(rows):
         lengths, size = torch.tensor(row["lengths"]), len(row["input_ids"])
         numbers = torch.arange(count + 1, count + 1 + len(lengths))
@@ -359,11 +388,12 @@ def pad_packed(
         ids[i, :size] = torch.tensor(row["input_ids"])
         positions[i, :size] = torch.arange(size) - starts
         segments[i, :size] = numbers.repeat_interleave(lengths)
+        types[i, :size] = torch.tensor(row.get("token_type_ids", 0))
         count += len(lengths)
     apart = segments[:, None, :, None] != segments[:, None, None, :]
     mask = torch.zeros(apart.shape, dtype=dtype).masked_fill_(apart, torch.finfo(dtype).min)
-    batch = {"input_ids": ids, "position_ids": positions}
-    batch |= {"segment_ids": segments, "attention_mask": mask}
+    batch = dict(input_ids=ids, position_ids=positions, segment_ids=segments, attention_mask=mask)
+    batch |= {"token_type_ids": types} if "token_type_ids" in rows[0] else {}
     labels = [label for row in rows for label in row.get("labels", ())]
     return batch | ({"labels": _packed_labels(labels, segments > 0)} if labels else {})
 

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['BYTE_LETTERS', 'SPECIAL_TOKENS', 'TRAINERS', 'PIECE_COLOURS', 'to_byte_letters', 'from_byte_letters',
            'from_vocabulary', 'train_wordpiece', 'longest_match', 'best_pieces', 'spaced', 'words_seen', 'train_bpe',
-           'train_byte_bpe', 'train_unigram', 'token_html', 'token_cost']
+           'read_back', 'train_byte_bpe', 'train_unigram', 'token_html', 'token_cost']
 
 # %% ../../nbs/data/12_tokenizers.ipynb #05ab6471
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -262,7 +263,9 @@ def train_bpe(
     *,
     lowercase: bool = False,  # Fold case
     min_frequency: int = 2,  # Rarer characters become [UNK], rarer pairs stay apart
-) -> PreTrainedTokenizerFast:  # Decodes to the text in Unicode form NFC, if no character is unknown
+) -> (
+    PreTrainedTokenizerFast
+):  # Decodes to the text as `read_back` gives it, if no character is unknown
     """Train BPE on words with the space in front of them: the same result for the same texts.
 
     Raises as `train_wordpiece` does."""
@@ -272,6 +275,15 @@ def train_bpe(
     _check_size(letters, vocab_size, texts, min_frequency)
     options = dict(vocab_size=vocab_size, limit_alphabet=letters, min_frequency=min_frequency)
     return _train_merges(tokenizer, texts, **options)
+
+# %% ../../nbs/data/12_tokenizers.ipynb #5a1c0072
+def read_back(
+    text: str,  # Any text
+    lowercase: bool = False,  # As the tokenizer was trained
+) -> str:  # In NFC, with spaces for ▁, without one space at its beginning
+    "What a tokenizer with `spaced` words decodes to, if no character is unknown to it."
+    text = unicodedata.normalize("NFC", replace_surrogates(text))
+    return (text.lower() if lowercase else text).replace("▁", " ").removeprefix(" ")
 
 # %% ../../nbs/data/12_tokenizers.ipynb #68ed32e2
 def train_byte_bpe(
@@ -300,7 +312,9 @@ def train_unigram(
     lowercase: bool = False,  # Fold case
     min_frequency: int = 2,  # Rarer characters become [UNK]
     max_length: int = 16,  # Letters in the longest piece
-) -> PreTrainedTokenizerFast:  # Decodes to the text in Unicode form NFC, if no character is unknown
+) -> (
+    PreTrainedTokenizerFast
+):  # Decodes to the text as `read_back` gives it, if no character is unknown
     "Train unigram with `learn_unigram`: always the same result. Raises as `train_wordpiece` does."
     texts = list(map(replace_surrogates, check_texts(texts)))
     counts = words_seen(spaced(Tokenizer(models.Unigram()), lowercase), texts)

@@ -12,6 +12,7 @@ import datasets
 import evaluate
 import numpy as np
 
+from ..engine.labels import check_range, class_numbers
 from ..engine.tags import spans
 
 # %% ../../nbs/finetuning/21_metrics.ipynb #e7875dd5
@@ -21,20 +22,18 @@ def confusion_matrix(
     classes: int
     | None = None,  # Number of classes K; by default the largest number that occurs, plus 1
 ) -> np.ndarray:  # (K, K) counts: row is the true class, column the predicted one
-    "Count who was taken for whom. Raises `ValueError` if the lengths differ or a class is out of range."
-    references, predictions = np.asarray(references, dtype=int), np.asarray(predictions, dtype=int)
+    "Count who was taken for whom. Raises `ValueError` if the lengths differ, or for what is no class of these."
+    references = class_numbers(references, "references")
+    predictions = class_numbers(predictions, "predictions")
     if references.shape != predictions.shape:
         raise ValueError(
             f"{references.size} references but {predictions.size} predictions: they must pair up"
         )
     if not references.size:
         raise ValueError("there is nothing to score: references and predictions are empty")
-    largest = int(max(references.max(), predictions.max()))
-    classes = classes or largest + 1
-    if largest >= classes or min(references.min(), predictions.min()) < 0:
-        raise ValueError(
-            f"class {largest} is out of range: {classes} classes are numbered 0 to {classes - 1}"
-        )
+    classes = classes or int(max(references.max(), predictions.max(), 0)) + 1
+    check_range(references, classes, "references")
+    check_range(predictions, classes, "predictions")
     return np.bincount(references * classes + predictions, minlength=classes**2).reshape(
         classes, classes
     )
@@ -62,8 +61,26 @@ def _info(description: str, features: dict) -> evaluate.MetricInfo:
         inputs_description="predictions, references: one class number for each example",
     )
 
+# %% ../../nbs/finetuning/21_metrics.ipynb #5a1c0031
+class _OfClasses(evaluate.Metric):
+    "A metric that takes class numbers, and refuses what only looks like them: `evaluate` would cast 0.9 to 0."
+
+    def add(self, *, prediction=None, reference=None, **kwargs):
+        "Take one example."
+        numbers = (
+            class_numbers([prediction], "predictions"),
+            class_numbers([reference], "references"),
+        )
+        super().add(prediction=int(numbers[0][0]), reference=int(numbers[1][0]), **kwargs)
+
+    def add_batch(self, *, predictions=None, references=None, **kwargs):
+        "Take several examples."
+        predictions = class_numbers(predictions, "predictions")
+        references = class_numbers(references, "references")
+        super().add_batch(predictions=predictions, references=references, **kwargs)
+
 # %% ../../nbs/finetuning/21_metrics.ipynb #91a7783d
-class Accuracy(evaluate.Metric):
+class Accuracy(_OfClasses):
     "Share of the examples that got their own class: `compute(predictions=, references=)` gives `accuracy`."
 
     def _info(self):
@@ -74,7 +91,7 @@ class Accuracy(evaluate.Metric):
         return {"accuracy": float(counts.trace() / counts.sum())}
 
 # %% ../../nbs/finetuning/21_metrics.ipynb #116db562
-class F1(evaluate.Metric):
+class F1(_OfClasses):
     """Precision, recall and F1: `compute(predictions=, references=, average="macro")`.
 
     `average` is "macro" (classes that occur weigh the same), "micro" (examples weigh the same), "weighted" (classes weigh
@@ -111,6 +128,11 @@ class EntityF1(evaluate.Metric):
             if len(p) != len(r):
                 raise ValueError(
                     f"sentence {number} has {len(r)} words but {len(p)} predicted tags: they must pair up"
+                )
+            if None in (*p, *r):
+                word = (p if None in p else r).index(None)
+                raise ValueError(
+                    f"word {word} of sentence {number} has no tag: give O where nothing is"
                 )
             p, r = set(spans(p)), set(spans(r))
             right, called, real = right + len(p & r), called + len(p), real + len(r)

@@ -25,8 +25,9 @@ from ..book import artefact, hardware, pick, profile
 from ..data.batching import Batches, split
 from ..data.sources import load
 from ..data.tokenizers import train_wordpiece
-from ..engine.checks import did_you_mean
-from ..engine.text import exact_keys
+from ..engine.checks import check_texts, did_you_mean
+from ..engine.encoders import position_limit
+from ..engine.text import exact_keys, join_surrogates
 from llm_practice.pretraining.objectives import (
     PairCollator,
     masked_and_pair_loss,
@@ -85,20 +86,24 @@ def chunks(
     texts: Sequence[str],  # N texts
     max_length: int,  # Tokens in a row, [CLS] and [SEP] included
 ) -> list[dict[str, list[int]]]:  # Rows with `input_ids`; a long text gives several
-    "Cut texts into rows of at most `max_length` tokens, losing none."
-    room, rows = max_length - 2, []
-    for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]:
-        for start in range(0, len(ids), room):
-            rows.append(
-                {
-                    "input_ids": [
-                        tokenizer.cls_token_id,
-                        *ids[start : start + room],
-                        tokenizer.sep_token_id,
-                    ]
-                }
-            )
-    return rows
+    """Cut texts into rows of at most `max_length` tokens, losing none.
+
+    Raises `TypeError` for one string and for what is no text, `ValueError` for a length without room and for
+    a tokenizer without [CLS] and [SEP]."""
+    texts, room = list(map(join_surrogates, check_texts(texts))), max_length - 2
+    if room < 1:
+        raise ValueError(
+            f"max_length={max_length} leaves no room beside [CLS] and [SEP]: give 3 or more"
+        )
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    if first is None or last is None:
+        raise ValueError("the tokenizer has no [CLS] or no [SEP]: rows begin and end with them")
+    options = dict(add_special_tokens=False, verbose=False)
+    return [
+        {"input_ids": [first, *ids[start : start + room], last]}
+        for ids in (tokenizer(texts, **options)["input_ids"] if texts else [])
+        for start in range(0, len(ids), room)
+    ]
 
 # %% ../../nbs/pretraining/18_bert.ipynb #9f8f86fb
 def count_parameters(
@@ -266,6 +271,24 @@ def masked_accuracy(
         )
     return right / max(1, total)
 
+# %% ../../nbs/pretraining/18_bert.ipynb #5a1c0061
+def _with_gaps(model: Any, tokenizer: Any, text: str) -> dict[str, torch.Tensor]:
+    "A text encoded; raises `ValueError` if it has no gap, or is too long to be read to its end."
+    check_texts([text])
+    encoded = tokenizer(join_surrogates(text), return_tensors="pt", verbose=False)
+    ids, limit = encoded["input_ids"][0], position_limit(model)
+    gaps = (ids == tokenizer.mask_token_id).nonzero().flatten()
+    if tokenizer.mask_token is None or not len(gaps):
+        raise ValueError(
+            f"no {tokenizer.mask_token or '[MASK]'} in {text!r:.80}: write it where a token is to be guessed"
+        )
+    if limit and len(ids) > limit:
+        raise ValueError(
+            f"the text has {len(ids)} tokens, with {tokenizer.mask_token} at number {gaps[-1] + 1}; "
+            f"the model reads {limit}: cut the text around the gap"
+        )
+    return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
 # %% ../../nbs/pretraining/18_bert.ipynb #40027104
 @torch.inference_mode()
 def fill_masks(
@@ -276,20 +299,12 @@ def fill_masks(
 ) -> list[
     list[tuple[str, float]]
 ]:  # For each gap: tokens with their probabilities, the likeliest first
-    "What a model puts into the gaps of a text; raises `ValueError` if there is none."
-    encoded = tokenizer(
-        text, truncation=True, max_length=model.config.max_position_embeddings, return_tensors="pt"
-    )
+    "What a model puts into the gaps of a text; raises `ValueError` if there is none, or the text is too long."
+    encoded = _with_gaps(model, tokenizer, text)
     gaps = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten()
-    if not len(gaps):
-        raise ValueError(
-            f"no {tokenizer.mask_token} in {text!r}: write it where a token is to be guessed"
-        )
-    logits = (
-        model.eval()
-        .cpu()(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])
-        .logits[0, gaps]
-    )
+    if not 0 < top <= len(tokenizer):
+        raise ValueError(f"top={top}: ask for 1 to {len(tokenizer)} guesses")
+    logits = model.eval().cpu()(**encoded).logits[0, gaps]
     best = logits.float().softmax(-1).topk(top)
     return [
         list(zip(tokenizer.convert_ids_to_tokens(ids.tolist()), p.tolist()))

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedConfig
 
 # %% ../../nbs/theory/04_transformer.ipynb #4d137fc1
 def attention(
@@ -113,6 +113,19 @@ class Block(nn.Module):
         x = x + self.dropout(self.contract(inner))
         return x if self.pre_norm else self.output_norm(x), weights
 
+# %% ../../nbs/theory/04_transformer.ipynb #5a1c0062
+def _bert_config(folder: str | Path) -> BertConfig:
+    "The sizes of a BERT; raises `ValueError` for a model whose weights would fit but mean something else."
+    config, _ = PreTrainedConfig.get_config_dict(folder)
+    kind = config.get("model_type", "bert")
+    if kind != "bert":  # RoBERTa has the same names, and counts its positions from 2
+        raise ValueError(
+            f"{folder} holds a model of the kind {kind!r}, not BERT: load it with transformers.AutoModel"
+        )
+    if (places := config.get("position_embedding_type", "absolute")) != "absolute":
+        raise ValueError(f"{folder} has {places!r} positions; only absolute ones are known here")
+    return BertConfig(**config)
+
 # %% ../../nbs/theory/04_transformer.ipynb #38f397e4
 RENAMES = {  # The names in files of `transformers` → ours, replaced in this order
     "bert.": "", ".gamma": ".weight", ".beta": ".bias", "LayerNorm": "norm", "embeddings.norm": "norm",
@@ -145,13 +158,13 @@ class _Pretrained(nn.Module):
             str, ...
         ] = (),  # Beginnings of names that need not match, such as "pooler": they stay random
     ) -> "_Pretrained":  # In eval mode
-        "Load a BERT. Raises `ValueError` if a weight is missing in the file, or has no place in the model."
+        "Load a BERT. Raises `ValueError` for another model, and for a weight that is missing or has no place."
         file = Path(folder, "model.safetensors")
         if not file.exists():
             raise FileNotFoundError(
                 f"{file} is not there: give a folder, as huggingface_hub.snapshot_download makes one"
             )
-        model, weights = cls(BertConfig.from_pretrained(folder)), {}
+        model, weights = cls(_bert_config(folder)), {}
         for name, weight in load_file(file).items():
             for old, new in RENAMES.items():
                 name = name.replace(old, new)
