@@ -135,20 +135,29 @@ def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
     return {"name": Path(args.output).stem, "sources": [source], "steps": steps}
 
 # %% ../nbs/appendix/39_commands.ipynb #815f1d56
-def _make(args: argparse.Namespace, recipe: Any, output: Path, **engine: Any) -> Any:
-    "Run a recipe; gives the corpus, which lies in a hidden folder where the result is to be one file."
-    from llm_practice.data.pipeline import process
-    from llm_practice.engine.recipe import FolderError
+def _check_names(args: argparse.Namespace, output: Path) -> None:
+    "Check every name that will be written, before anything is read."
+    from llm_practice.engine.export import check_free
+    from llm_practice.engine.files import check_outputs
 
-    if hasattr(args, "inputs") and output.suffix and not _is_file(output) and not output.is_dir():
+    inputs, removed = getattr(args, "inputs", ()), getattr(args, "removed", None)
+    if inputs and output.suffix and not _is_file(output) and not output.is_dir():
         raise ValueError(
             f"{output}: a result can be {', '.join(_SUFFIXES)}, the first three also with .gz or .zst, or a folder (no dot in its name)"
         )
+    files = [output] if _is_file(output) else []
+    files += [Path(removed)] if removed else []
+    check_outputs([output, *files[-1:]] if removed else [output], [Path(name) for name in inputs])
+    for path in files:
+        check_free(path, args.overwrite).absolute().parent.mkdir(parents=True, exist_ok=True)
+
+# %% ../nbs/appendix/39_commands.ipynb #32621f88
+def _make(args: argparse.Namespace, recipe: Any, output: Path, **engine: Any) -> Any:
+    "Run a recipe; gives the corpus, which lies in a hidden folder where the result is to be one file."
+    from llm_practice.data.pipeline import process
+
+    _check_names(args, output)
     if _is_file(output):
-        if output.exists() and not args.overwrite:
-            raise FolderError(
-                f"{output}: this file is there already; use another name, or replace it with --overwrite"
-            )
         output = output.with_name(f".{output.name}.work")
     progress = sys.stderr.isatty() and not args.quiet
     return process(
@@ -164,17 +173,19 @@ def _run_recipe(
     **engine: Any,
 ) -> int:
     "Run a recipe and put the result where the arguments say: with columns that steps added, or other rows made of a corpus."
+    from llm_practice.engine.corpus import strangers
     from llm_practice.engine.export import save_rows
 
-    output, column = Path(args.output), getattr(args, "text", "text")
+    output, column = Path(args.output).expanduser(), getattr(args, "text", "text")
     corpus = _make(args, recipe, output, **engine)
     if _is_file(output):
-        save_rows(partial(rows, corpus) if rows else corpus.rows, output, column, added)
+        found = partial(rows, corpus) if rows else corpus.rows
+        save_rows(found, output, column, added, args.overwrite)
     if getattr(args, "removed", None):
-        save_rows(partial(corpus.rows, "removed"), args.removed, column)
+        save_rows(partial(corpus.rows, "removed"), args.removed, column, (), args.overwrite)
     if not args.quiet:
         print(_summary(corpus, output, "kept, with the copies of each" if rows else "kept"))
-    if _is_file(output):
+    if _is_file(output) and not strangers(corpus.folder):
         shutil.rmtree(corpus.folder)
     return 0
 

@@ -34,7 +34,7 @@ def expand(
     "The files that patterns stand for; raises `RecipeError` where there is none, or one of a kind that is not read."
     found: dict[Path, None] = {}
     for pattern in patterns:
-        path = folder / pattern
+        path = folder / Path(pattern).expanduser()
         if path.is_dir():
             files = [p for p in sorted(path.rglob("*")) if p.is_file() and is_readable(p, SUFFIXES)]
         else:
