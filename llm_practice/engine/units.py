@@ -9,8 +9,10 @@ __all__ = ['Loader', 'expand', 'file_mark', 'Unit', 'even_ranges', 'file_units',
 # %% ../../nbs/engine/e32_units.ipynb #25b27e73
 import glob
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +22,7 @@ import pyarrow.parquet as pq
 
 from .checks import did_you_mean
 from .documents import DOCUMENT, document
-from .encodings import file_kind
+from .encodings import file_kind, open_packed
 from .reading import LINE_KINDS, SUFFIXES, is_readable, rows_of, sniff_encoding
 from .recipe import Batch, OutputSettings, Recipe, RecipeError, SourceEntry
 from .rows import BadRow, NoColumn, ReadOptions, SourceError, UnreadableRest
@@ -90,17 +92,36 @@ def even_ranges(
 # %% ../../nbs/engine/e32_units.ipynb #f51eca30
 def _options(source: SourceEntry, unit: Unit) -> ReadOptions:
     "How a unit of a file is read: bytes that cannot be decoded become U+FFFD."
-    return ReadOptions(source.text, source.document, unit.encoding, "replace", span=unit.span)
+    how = {"span": unit.span, "delimiter": source.delimiter}
+    return ReadOptions(source.text, source.document, unit.encoding, "replace", **how)
+
+# %% ../../nbs/engine/e32_units.ipynb #34c4e2b5
+def _names_of(path: Path, encoding: str | None) -> dict[str, None]:
+    "The columns that the first hundred lines of a file of JSON have."
+    names: dict[str, None] = {}
+    with open_packed(path) as file:
+        for line in islice(file, 100):
+            with suppress(ValueError, LookupError, RecursionError):
+                row = json.loads(line.decode(encoding or "utf-8"))
+                names.update(dict.fromkeys(row) if isinstance(row, dict) else {})
+    return names
 
 # %% ../../nbs/engine/e32_units.ipynb #172443be
 def _check_column(source: SourceEntry, unit: Unit) -> None:
     "Raise `RecipeError` where the first line of a table, or the schema of a Parquet file, lacks the column of the text."
     try:
-        next(rows_of(Path(unit.path), _options(source, unit)), None)
+        rows = (row for _, row, _ in rows_of(Path(unit.path), _options(source, unit)))
+        if file_kind(Path(unit.path)) not in LINE_KINDS:
+            next(rows, None)
+            return
+        first = next((row for row in rows if not isinstance(row, BadRow)), None)
+        names = {} if first else _names_of(Path(unit.path), unit.encoding)
+        if names:
+            raise NoColumn(None, source.text, list(names))
     except NoColumn as missing:
         near = did_you_mean(source.text, missing.names)
         raise RecipeError(
-            f"{unit.path}: no column {source.text!r}.{near} Known: {', '.join(missing.names)}."
+            f"{unit.path}: {str(missing.args[1]).partition(';')[0]}.{near} Known: {', '.join(missing.names)}."
         ) from None
     except UnreadableRest:
         pass  # told where the file is read
@@ -119,7 +140,7 @@ def file_units(
         return [unit]
     if kind in (*LINE_KINDS, ".csv"):
         unit = replace(unit, encoding=source.encoding or sniff_encoding(path))
-    if kind in (".csv", ".parquet"):
+    if kind in (".csv", ".jsonl", ".parquet"):
         _check_column(source, unit)
     if kind == ".parquet":
         with pq.ParquetFile(path) as file:
