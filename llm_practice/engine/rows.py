@@ -12,6 +12,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -369,10 +370,11 @@ def _plain(column: pa.Array) -> pa.Array:
     "A column whose values Python can hold: strings as bytes, times beyond its calendar as text."
     if pa.types.is_string(column.type):
         return column.cast(pa.binary())
-    try:
-        column.to_pylist()
-    except (OverflowError, ValueError):
-        return column.cast(pa.string() if pa.types.is_timestamp(column.type) else pa.int64())
+    for kind in (column.type, pa.string(), pa.int64(), pa.int32()):
+        with suppress(OverflowError, ValueError, pa.ArrowException):
+            found = column.cast(kind)
+            found.to_pylist()
+            return found
     return column
 
 # %% ../../nbs/engine/e07_rows.ipynb #78163191
