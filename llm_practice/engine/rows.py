@@ -210,6 +210,12 @@ def span_lines(
                 sound_text(line.decode(rest if place else encoding, handler), rest, options.errors),
             )
 
+# %% ../../nbs/engine/e07_rows.ipynb #ce2db89a
+def _is_twice(line: str, name: str) -> bool:
+    "Does an object have two values of one name?"
+    pairs = json.loads(line, object_pairs_hook=tuple)
+    return isinstance(pairs, tuple) and [key for key, _ in pairs].count(name) > 1
+
 # %% ../../nbs/engine/e07_rows.ipynb #338c9466
 def text_row(
     line: str,
@@ -229,12 +235,6 @@ def _mended(value: Any) -> Any:
 
 
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-
-# %% ../../nbs/engine/e07_rows.ipynb #ce2db89a
-def _is_twice(line: str, name: str) -> bool:
-    "Does an object have two values of one name?"
-    pairs = json.loads(line, object_pairs_hook=tuple)
-    return isinstance(pairs, tuple) and [key for key, _ in pairs].count(name) > 1
 
 # %% ../../nbs/engine/e07_rows.ipynb #e0359a9f
 def json_row(

@@ -31,7 +31,15 @@ from llm_practice.engine.corpus import (
 )
 from .files import check_outputs, publish, read_json, sync, write_json
 from .progress import Progress
-from .recipe import RECIPE_STEPS, Batch, FolderError, PipelineError, Recipe, Step
+from llm_practice.engine.recipe import (
+    RECIPE_STEPS,
+    Batch,
+    FolderError,
+    PipelineError,
+    Recipe,
+    RecipeError,
+    Step,
+)
 from .shards import REMOVED, Shard, kept_schema, shard_plan, write_shard
 from .stages import Job, Stage, compare, run_unit, stages_of
 from .units import Loader, Unit, chance, expand, plan
@@ -411,7 +419,7 @@ def runner_for(
 ) -> Local:  # Or `Ray`
     "The workers that somebody asked for; raises `PipelineError` for what there is not."
     if engine not in ("local", "ray"):
-        raise PipelineError(f"engine={engine!r} is unknown: use one of local, ray")
+        raise RecipeError(f"engine={engine!r} is unknown: use one of local, ray")
     if workers is not None and workers < 1:
-        raise PipelineError(f"workers={workers!r}: at least one is needed")
+        raise RecipeError(f"workers={workers!r}: at least one is needed")
     return Ray(workers, address) if engine == "ray" else Local(workers or cpu_count())
