@@ -12,6 +12,7 @@ from pipelines import write
 
 from llm_practice.data.pipeline import process
 from llm_practice.engine.checks import numbered_names
+from llm_practice.engine.reading import read_files
 from llm_practice.engine.recipe import RecipeError
 from llm_practice.engine.rows import BadRow, NoColumn, ReadOptions, csv_rows, table_head
 
@@ -94,3 +95,12 @@ def test_times_beyond_the_calendar(tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     made = process({"sources": [str(tmp_path / "x.parquet")], "steps": []}, tmp_path / "out", 1)
     assert [row["text"] for row in made.rows()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("keep", [(), ("n",)])
+def test_files_without_one_usable_row_give_an_empty_dataset(tmp_path, keep):
+    (tmp_path / "x.jsonl").write_text("{broken\n[1]\n")
+    problems = []
+    found = read_files(tmp_path / "x.jsonl", keep=keep, on_error=problems.append, quiet=True)
+    assert found.column_names == ["text", *keep, "path", "line", "encoding"] and len(found) == 0
+    assert [problem.line for problem in problems] == [1, 2]

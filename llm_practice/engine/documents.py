@@ -6,6 +6,7 @@
 __all__ = ['DOCUMENT', 'REASONS', 'document', 'dialogue_text', 'Filtered', 'check_columns', 'divide']
 
 # %% ../../nbs/engine/e04_documents.ipynb #0268e1e0
+import base64
 import hashlib
 import json
 from collections import Counter
@@ -40,7 +41,8 @@ def document(
     meta: dict[str, Any] | None = None,  # All else that is known
 ) -> dict[str, str | None]:  # A row of `DOCUMENT`
     "A document with its provenance. Raises `ValueError` for a text or facts that cannot be written down."
-    facts = json.dumps(meta or {}, ensure_ascii=False, default=str)
+    plain = lambda v: base64.b64encode(v).decode() if isinstance(v, bytes) else str(v)
+    facts = json.dumps(meta or {}, ensure_ascii=False, default=plain)
     return {
         "id": id,
         "text": text,

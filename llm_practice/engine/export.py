@@ -9,6 +9,7 @@ __all__ = ['WRITTEN', 'flat_row', 'column_types', 'open_for_writing', 'check_fre
 import codecs
 import gzip
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -111,11 +112,23 @@ def open_for_writing(
         else:
             yield file
 
+# %% ../../nbs/engine/e37_export.ipynb #af5cdc46
+def _finite(value: Any) -> Any:
+    "A JSON value without the numbers that JSON does not know."
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
 # %% ../../nbs/engine/e37_export.ipynb #5025cce4
 def _line(row: dict[str, Any], kind: str, column: str) -> str:
     "A flat row as a line of a `.jsonl` or `.txt` file."
     if kind == ".jsonl":
-        return json.dumps(row, ensure_ascii=False) + "\n"
+        try:
+            return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        except ValueError:
+            return json.dumps(_finite(row), ensure_ascii=False) + "\n"
     return " ".join(row[column].splitlines()) + "\n"
 
 # %% ../../nbs/engine/e37_export.ipynb #730b2301

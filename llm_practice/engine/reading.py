@@ -245,10 +245,18 @@ def _read(
             "encoding": encoding,
         }
 
+# %% ../../nbs/engine/e09_reading.ipynb #cc9b2941
+def _ignore(problem: Problem) -> None:
+    "For a first look that reports nothing."
+
 # %% ../../nbs/engine/e09_reading.ipynb #58d1375f
 def _materialise(arguments: dict, features: Features | None) -> Dataset:
     "Write the rows to the cache of `datasets`, and map them from there; a broken file raises its own error."
     arguments["once"] = "" if arguments["on_error"] == "raise" else uuid.uuid4().hex
+    empty = dict.fromkeys(("text", *arguments["keep"], "path", "line", "encoding"), Value("string"))
+    if arguments["once"] and next(_read(**arguments | {"on_error": _ignore}), None) is None:
+        list(_read(**arguments))
+        return Dataset.from_dict({name: [] for name in empty}, features or Features(empty))
     try:
         with progress_bars(sum(size for _, _, size, _ in arguments["files"]) > 100_000_000):
             return Dataset.from_generator(_read, features=features, gen_kwargs=arguments)
