@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .checks import did_you_mean
-from .documents import DOCUMENT, document
+from .documents import DOCUMENT, document, language_code
 from .encodings import error_handler, file_kind, open_packed
 from .reading import LINE_KINDS, SUFFIXES, is_readable, rows_of, sniff_encoding
 from .recipe import Batch, OutputSettings, Recipe, RecipeError, SourceEntry
@@ -317,7 +317,8 @@ def as_document(
     rest = {key: value for key, value in row.items() if key != source.text}
     for key, columns in _FACTS.items():
         own = next((rest[c] for c in columns if isinstance(rest.get(c), str) and rest[c]), None)
-        said[key] = join_surrogates(own) if own else said[key]
+        own = language_code(own) if key == "language" else own and join_surrogates(own)
+        said[key] = own or said[key]
     try:
         return document(join_surrogates(row[source.text]), name, source.name, **said, meta=rest), []
     except (ValueError, RecursionError) as error:
