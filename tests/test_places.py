@@ -139,3 +139,14 @@ def test_the_home_folder_in_a_recipe(home, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     recipe = {"sources": [{"name": "made", "files": "~/in.jsonl"}], "steps": []}
     assert len(process(recipe, "~/out", workers=1)) == 2 and (home / "out").is_dir()
+
+
+def test_links_in_a_circle_and_hidden_folders_are_not_read_twice_or_at_all(home):
+    for name in ("a/x.jsonl", "a/.git/x.jsonl", "a/.ipynb_checkpoints/x.jsonl", "a/__MACOSX/x.jsonl"):  # fmt: skip
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        write(home / name, [{"text": name}])
+    os.symlink(".", "a/round")
+    for number, files in enumerate(("a", "a/**/*.jsonl", "a/*.jsonl")):
+        recipe = {"sources": [{"name": "made", "files": files}], "steps": []}
+        found = [row["text"] for row in process(recipe, f"out{number}", workers=1).rows()]
+        assert found.count("a/x.jsonl") == 1 and not any(".git" in text for text in found)

@@ -26,7 +26,14 @@ import pyarrow.parquet as pq
 from .checks import did_you_mean
 from .documents import DOCUMENT, document, language_code
 from .encodings import error_handler, file_kind, open_packed
-from .reading import LINE_KINDS, SUFFIXES, is_readable, rows_of, sniff_encoding
+from llm_practice.engine.reading import (
+    LINE_KINDS,
+    SUFFIXES,
+    files_below,
+    is_readable,
+    rows_of,
+    sniff_encoding,
+)
 from .recipe import Batch, OutputSettings, Recipe, RecipeError, SourceEntry
 from llm_practice.engine.rows import (
     BadRow,
@@ -48,10 +55,11 @@ def expand(
     for pattern in patterns:
         path = folder / Path(pattern).expanduser()
         if path.is_dir():
-            files = [p for p in sorted(path.rglob("*")) if p.is_file() and is_readable(p, SUFFIXES)]
+            files = files_below(path)
         else:
             matching = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
-            files = [path] if path.exists() else [p for p in matching if p.is_file()]
+            once = {os.path.realpath(p): p for p in reversed(matching) if p.is_file()}
+            files = [path] if path.exists() else list(once.values())[::-1]
         if not files:
             near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
             raise RecipeError(f"files={pattern!r}: nothing is there.{near}")
