@@ -27,6 +27,8 @@ def _run_options() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="replace what is there under that name"
     )
     parent.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    dry = "only say what would be read, and how, and what would be written"
+    parent.add_argument("--dry-run", action="store_true", help=dry)
     return parent
 
 # %% ../nbs/appendix/39_commands.ipynb #16a8f42c
@@ -44,6 +46,12 @@ def _file_options(removed: bool = True) -> argparse.ArgumentParser:
     parent.add_argument("inputs", nargs="+", metavar="INPUT", help=some)
     parent.add_argument("-o", "--output", required=True, metavar="OUTPUT", help=one)
     parent.add_argument("--text", default="text", metavar="COLUMN", help=column)
+    unit = "what is one document of a .txt file (default: each line)"
+    parent.add_argument("--document", choices=["line", "file"], default="line", help=unit)
+    codec = "such as utf-8, gb18030, big5 (default: found out, file by file)"
+    parent.add_argument("--encoding", metavar="CODEC", help=codec)
+    sign = "what parts the columns of a .csv file, or tab (default: found out)"
+    parent.add_argument("--delimiter", metavar="SIGN", help=sign)
     if removed:
         what = "write what is removed, with the reasons, to this file"
         parent.add_argument("--removed", metavar="FILE", help=what)
@@ -130,30 +138,46 @@ def _is_file(path: Path) -> bool:
 def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
     "A recipe for the files that a command was given."
     source = {"name": "input", "files": list(args.inputs), "text": args.text}
+    source |= {"document": args.document} if args.document != "line" else {}
+    source |= {"encoding": args.encoding} if args.encoding else {}
+    if args.delimiter:
+        source["delimiter"] = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
     if getattr(args, "language", None) in ("en", "zh"):
         source["language"] = args.language
     return {"name": Path(args.output).stem, "sources": [source], "steps": steps}
 
 # %% ../nbs/appendix/39_commands.ipynb #815f1d56
+def _check_names(args: argparse.Namespace, output: Path) -> None:
+    "Check every name that will be written, before anything is read."
+    from llm_practice.engine.messages import check_results
+
+    inputs, removed = getattr(args, "inputs", ()), getattr(args, "removed", None)
+    check_results(output, removed, inputs, _is_file(output), args.overwrite)
+
+# %% ../nbs/appendix/39_commands.ipynb #32621f88
 def _make(args: argparse.Namespace, recipe: Any, output: Path, **engine: Any) -> Any:
     "Run a recipe; gives the corpus, which lies in a hidden folder where the result is to be one file."
     from llm_practice.data.pipeline import process
-    from llm_practice.engine.recipe import FolderError
 
-    if hasattr(args, "inputs") and output.suffix and not _is_file(output) and not output.is_dir():
-        raise ValueError(
-            f"{output}: a result can be {', '.join(_SUFFIXES)}, the first three also with .gz or .zst, or a folder (no dot in its name)"
-        )
+    _check_names(args, output)
     if _is_file(output):
-        if output.exists() and not args.overwrite:
-            raise FolderError(
-                f"{output}: this file is there already; use another name, or replace it with --overwrite"
-            )
         output = output.with_name(f".{output.name}.work")
     progress = sys.stderr.isatty() and not args.quiet
     return process(
         recipe, output, args.workers, overwrite=args.overwrite, progress=progress, **engine
     )
+
+# %% ../nbs/appendix/39_commands.ipynb #2eb79b02
+def _dry_run(args: argparse.Namespace, recipe: Any, output: Path) -> int:
+    "Say what would be read and written."
+    from llm_practice.data.pipeline import named_rows
+    from llm_practice.engine.messages import planned_reading
+
+    _check_names(args, output)
+    print("\n".join(planned_reading(recipe, named_rows)))
+    for name in filter(None, (output, getattr(args, "removed", None))):
+        print(f"would write  {name}")
+    return 0
 
 # %% ../nbs/appendix/39_commands.ipynb #b764095a
 def _run_recipe(
@@ -164,51 +188,40 @@ def _run_recipe(
     **engine: Any,
 ) -> int:
     "Run a recipe and put the result where the arguments say: with columns that steps added, or other rows made of a corpus."
+    from llm_practice.engine.corpus import strangers
     from llm_practice.engine.export import save_rows
+    from llm_practice.engine.messages import nothing_read, run_summary
 
-    output, column = Path(args.output), getattr(args, "text", "text")
+    if args.dry_run:
+        return _dry_run(args, recipe, Path(args.output).expanduser())
+    output, column = Path(args.output).expanduser(), getattr(args, "text", "text")
     corpus = _make(args, recipe, output, **engine)
     if _is_file(output):
-        save_rows(partial(rows, corpus) if rows else corpus.rows, output, column, added)
+        found = partial(rows, corpus) if rows else corpus.rows
+        save_rows(found, output, column, added, args.overwrite)
     if getattr(args, "removed", None):
-        save_rows(partial(corpus.rows, "removed"), args.removed, column)
+        save_rows(partial(corpus.rows, "removed"), args.removed, column, (), args.overwrite)
     if not args.quiet:
-        print(_summary(corpus, output, "kept, with the copies of each" if rows else "kept"))
-    if _is_file(output):
+        print(
+            run_summary(
+                corpus.manifest, output, "kept, with the copies of each" if rows else "kept"
+            )
+        )
+    if _is_file(output) and not strangers(corpus.folder):
         shutil.rmtree(corpus.folder)
-    return 0
-
-# %% ../nbs/appendix/39_commands.ipynb #00768f5f
-def _summary(corpus: Any, output: Path, what: str = "kept") -> str:
-    "What a run did, in a few lines."
-    lines = [f"{sum(source['read'] for source in corpus.manifest['sources']):>12,}  documents read"]
-    for step in corpus.manifest["steps"]:
-        if step["removed"]:
-            lines.append(f"{step['removed']:>12,}  {step['step']}")
-            lines += [
-                f"{n:>14,}  {reason}"
-                for reason, n in step["reasons"].items()
-                if reason != step["step"]
-            ]
-    return "\n".join([*lines, f"{len(corpus):>12,}  {what} → {output}"])
+    if nothing_read(corpus.manifest):
+        print("nothing could be read; --removed FILE keeps the reasons", file=sys.stderr)
+    return int(nothing_read(corpus.manifest))
 
 # %% ../nbs/appendix/39_commands.ipynb #8b371ba0
 def _add_clean(commands: Any) -> None:
     "The command `clean`."
     add = _command(commands, "clean", _clean, _file_options(), _run_options()).add_argument
-    add(
-        "--language",
-        choices=["auto", "en", "zh"],
-        default="auto",
-        help="language of the text (default: found out, document by document)",
-    )
-    add(
-        "--rules",
-        nargs="+",
-        default=["gopher_quality", "gopher_repetition"],
-        metavar="RULES",
-        help="which filters to apply, or none (default: gopher_quality gopher_repetition)",
-    )
+    whose = "language of the text (default: found out, document by document)"
+    add("--language", choices=["auto", "en", "zh"], default="auto", help=whose)
+    gopher = ["gopher_quality", "gopher_repetition"]
+    which = f"which filters to apply, or none (default: {' '.join(gopher)})"
+    add("--rules", nargs="+", default=gopher, metavar="RULES", help=which)
     add("--html", action="store_true", help="the documents are web pages: take the text out")
     add("--no-mask", action="store_true", help="leave personal data as it is")
 
@@ -229,12 +242,8 @@ def _add_dedup(commands: Any) -> None:
         action="store_true",
         help="only texts that differ in nothing but case, width, spaces and punctuation",
     )
-    add(
-        "--keep",
-        choices=["longest", "first"],
-        default="longest",
-        help="which copy stays (default: the longest)",
-    )
+    stays = "which copy stays (default: the longest)"
+    add("--keep", choices=["longest", "first"], default="longest", help=stays)
 
 # %% ../nbs/appendix/39_commands.ipynb #99b34a57
 def _dedup(args: argparse.Namespace) -> int:
@@ -248,13 +257,8 @@ def _add_augment(commands: Any) -> None:
     add = _command(
         commands, "augment", _augment, _file_options(removed=False), _run_options()
     ).add_argument
-    add(
-        "--methods",
-        nargs="+",
-        default=["synonyms"],
-        metavar="METHOD",
-        help="one of them is drawn for each copy (default: synonyms)",
-    )
+    drawn = "one of them is drawn for each copy (default: synonyms)"
+    add("--methods", nargs="+", default=["synonyms"], metavar="METHOD", help=drawn)
     add("--rate", type=float, default=0.1, help="share of the words to change (default: 0.1)")
     add("--copies", type=int, default=1, metavar="N", help="copies of each text (default: 1)")
     add("--seed", type=int, default=42, help="another seed, other copies (default: 42)")
@@ -305,13 +309,8 @@ def _add_process(commands: Any) -> None:
     add = _command(commands, "process", _process, _run_options()).add_argument
     add("recipe", metavar="RECIPE", help="a YAML file")
     add("-o", "--output", required=True, metavar="FOLDER", help="folder for the result")
-    add(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="run on Ray: on this machine, or on the cluster at this address",
-    )
+    ray = "run on Ray: on this machine, or on the cluster at this address"
+    add("--ray", nargs="?", const="", metavar="ADDRESS", help=ray)
 
 # %% ../nbs/appendix/39_commands.ipynb #4cd45884
 def _process(args: argparse.Namespace) -> int:
@@ -339,11 +338,17 @@ def _add_removed(commands: Any) -> None:
 # %% ../nbs/appendix/39_commands.ipynb #718c298b
 def _removed(args: argparse.Namespace) -> int:
     "Show removed documents."
+    from llm_practice.engine.checks import check_choice
     from llm_practice.engine.corpus import Corpus
+    from llm_practice.engine.messages import run_summary
 
+    if args.n < 0:
+        raise ValueError(f"-n {args.n}: at least 0 is needed")
     corpus, count = Corpus(args.folder), args.n or (5 if args.step or args.reason else 0)
+    if args.step:
+        check_choice("step", args.step, [step["step"] for step in corpus.manifest["steps"]])
     if not count:
-        print(_summary(corpus, corpus.folder))
+        print(run_summary(corpus.manifest, corpus.folder))
     for row, _ in zip(corpus.removed(args.reason, args.step), range(count)):
         print(
             f"{row['id']}  [{'; '.join(row['reasons'])}]\n    {' '.join(row['text'][:300].split())}"
@@ -413,3 +418,7 @@ def main(
     except (ValueError, RuntimeError, OSError) as error:
         print(f"llm-practice {args.command}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
+
+# %% ../nbs/appendix/39_commands.ipynb #ace55db3
+if __name__ == "__main__" and __spec__ is not None:  # python -m llm_practice.cli
+    sys.exit(main())

@@ -163,3 +163,50 @@ def test_ctrl_c_says_how_to_go_on(cli, tmp_path, monkeypatch):
     )
     code, _, err = cli("dedup", "in.jsonl", "-o", "o.txt")
     assert code == 130 and "type the same command again to go on" in err
+
+
+def test_a_dry_run_says_how_and_writes_nothing(cli, tmp_path):
+    table = "编号;text\n1;房间很大\n"
+    (tmp_path / "in.csv").write_bytes(table.encode("gb18030"))
+    write(tmp_path / "in.jsonl", [{"text": "a", "n": 1}])
+    before = sorted(tmp_path.rglob("*"))
+    command = ["dedup", "in.csv", "in.jsonl", "-o", "out.jsonl", "--removed", "gone.jsonl"]
+    said = ["--encoding", "gb18030"]
+    code, out, _ = cli(*command[:2], *command[3:], *said, "--dry-run")
+    assert code == 0 and sorted(tmp_path.rglob("*")) == before
+    size = len(table.encode("gb18030"))
+    assert f"in.csv: {size} bytes, gb18030, separator ';', columns 编号, text" in out
+    assert out.endswith("would write  out.jsonl\nwould write  gone.jsonl\n")
+    code, out, _ = cli(*command[:2], *command[3:], *said)
+    assert code == 0 and "1  of the files read as gb18030 (see --encoding), parted by ';'" in out
+    assert json.loads((tmp_path / "out.jsonl").read_text()) == {"text": "房间很大", "编号": "1"}
+    assert cli("dedup", "in.jsonl", "-o", "x.txt", "--text", "t", "--dry-run")[0] == 2
+
+
+def test_separators_and_whole_files_can_be_said(cli, tmp_path):
+    (tmp_path / "in.csv").write_text("a:text\n1:x\n")
+    assert cli("dedup", "in.csv", "-o", "out.jsonl", "--delimiter", ":")[0] == 0
+    assert json.loads((tmp_path / "out.jsonl").read_text()) == {"text": "x", "a": "1"}
+    (tmp_path / "in.txt").write_text("one\ntwo\n")
+    assert "1  kept" in cli("dedup", "in.txt", "-o", "whole.jsonl", "--document", "file")[1]
+    assert "2  kept" in cli("dedup", "in.txt", "-o", "lines.jsonl")[1]
+
+
+def test_exit_codes_and_steps_that_are_not_there(cli, tmp_path):
+    (tmp_path / "in.jsonl").write_text("{broken\n[1]\n")
+    code, _, err = cli("dedup", "in.jsonl", "-o", "out.jsonl")
+    assert code == 1 and "nothing could be read" in err
+    write(tmp_path / "in.jsonl", [{"text": "a"}])
+    code, _, err = cli("dedup", "in.jsonl", "-o", "x.jsonl", "--workers", "0")
+    assert code == 2 and "workers=0: at least one is needed" in err
+    (tmp_path / "r.yaml").write_text("sources: [in.jsonl]\nsteps: [exact_dedup]\n")
+    assert cli("process", "r.yaml", "-o", "out")[0] == 0
+    code, _, err = cli("removed", "out", "--step", "near_dedup")
+    assert code == 2 and "step='near_dedup' is unknown: use one of exact_dedup" in err
+    assert cli("removed", "out", "-n", "-1")[0] == 2
+
+
+@pytest.mark.parametrize("module", ["llm_practice", "llm_practice.cli"])
+def test_python_can_run_the_package(module):
+    run = [sys.executable, "-m", module, "steps", "mask"]
+    assert "[EMAIL]" in subprocess.run(run, capture_output=True, text=True, check=True).stdout

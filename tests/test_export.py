@@ -81,3 +81,14 @@ def test_half_characters_are_written_and_other_names_refused(tmp_path):
         assert (tmp_path / name).stat().st_size
     with pytest.raises(RecipeError, match="a result can be .txt, .jsonl, .csv, .parquet"):
         save_rows([row], tmp_path / "x.xlsx")
+
+
+def test_json_lines_hold_only_what_json_knows(tmp_path):
+    meta = {"x": float("nan"), "deep": [{"y": float("inf")}], "n": 2**64 - 1, "b": b"\xff\x00"}
+    save_rows(rows_with(meta), tmp_path / "x.jsonl", "body")
+    refuse = lambda name: pytest.fail(f"{name} is no JSON")
+    found = json.loads((tmp_path / "x.jsonl").read_text(), parse_constant=refuse)
+    wanted = {"x": None, "deep": [{"y": None}], "n": 2**64 - 1, "b": "/wA="}
+    assert found == {"body": "text 0", **wanted}
+    save_rows(rows_with({"n": 2**64 - 1}), tmp_path / "x.parquet", "body")
+    assert str(back(tmp_path / "x.parquet")[0]["n"]) == str(2**64 - 1)

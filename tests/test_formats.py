@@ -15,9 +15,9 @@ from written import PARTS, epub, html, read, seconds, warc, write, zstd
 
 from llm_practice.data.sources import iter_documents, load
 from llm_practice.engine import formats
-from llm_practice.engine.formats import strip_markup
+from llm_practice.engine.formats import strip_markup, warc_rows
 from llm_practice.engine.reading import read_files
-from llm_practice.engine.rows import MissingPackageError
+from llm_practice.engine.rows import MissingPackageError, ReadOptions
 
 MIRROR = Path(os.environ.get("LLM_PRACTICE_MIRROR") or "/nowhere")
 needs_mirror = pytest.mark.skipif(
@@ -337,3 +337,20 @@ def test_text_beside_tags_stays():
 @pytest.mark.parametrize("depth", [10, 300, 3000, 30_000])
 def test_text_behind_any_number_of_open_tags_is_found(depth):
     assert strip_markup("<div>a" * depth + "<p>the end").split("\n") == ["a"] * depth + ["the end"]
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha1", "sha256"])
+@pytest.mark.parametrize("spelled", ["hex", "HEX", "base32", "small base32", "wrong"])
+def test_a_right_checksum_in_any_spelling_keeps_the_page(tmp_path, kind, spelled):
+    import base64
+    import hashlib
+
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>It rained all day in Paris.</p>"
+    digest = hashlib.new(kind, body).digest()
+    base32 = base64.b32encode(digest).decode()
+    wrong = "0" * len(digest.hex())
+    shown = {"hex": digest.hex(), "HEX": digest.hex().upper(), "base32": base32, "small base32": base32.lower(), "wrong": wrong}  # fmt: skip
+    head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.org/\r\nWARC-Block-Digest: {kind}:{shown[spelled]}\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: {len(body)}\r\n\r\n"
+    (tmp_path / "x.warc").write_bytes(head.encode() + body + b"\r\n\r\n")
+    found = [row for _, row, _ in warc_rows(tmp_path / "x.warc", ReadOptions())]
+    assert isinstance(found[0], dict) == (spelled != "wrong")

@@ -214,18 +214,15 @@ class SourceEntry(BaseModel):
     text: str = "text"  # Column that holds the text
     document: Literal["line", "file"] = "line"  # What is one document of a .txt file
     encoding: str | None = None  # None to find it out, file by file
+    delimiter: str | None = None  # Between columns of a .csv file; None to find it out
     language: str | None = None  # Of documents that state none
     licence: str | None = None  # Of documents that state none
     origin: str | None = None  # Where the source comes from
     split: str | None = None  # Of a data set by name
     config: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None  # Only the first documents
-    sample: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # A part of the documents, by the hash of their ids
-    )
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
-        None  # Wanted share of the characters
-    )
+    sample: Annotated[float, Field(gt=0, le=1)] = 1.0  # A part, by the hash of the ids
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # Share of characters
 
     @model_validator(mode="before")
     @classmethod
@@ -310,9 +307,7 @@ class Recipe(BaseModel):
     description: str | None = None
     licence: str | None = None
     seed: int = 0  # Decides which documents `sample` and `weight` take
-    temperature: Annotated[float, Field(gt=0)] = (
-        1.0  # Above 1: shares of the sources come closer together
-    )
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # Above 1: shares come closer together
     sources: list[SourceEntry] = Field([], validate_default=True)
     steps: list[tuple[str, dict[str, Any]]] = []  # Name and options
     output: OutputSettings = OutputSettings()

@@ -21,13 +21,28 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ..book import cpu_count
-from .corpus import Corpus, data_card, manifest_of, package_versions
-from .files import publish, read_json, sync, write_json
+from llm_practice.engine.corpus import (
+    RESULTS,
+    Corpus,
+    data_card,
+    manifest_of,
+    package_versions,
+    strangers,
+)
+from .files import check_outputs, publish, read_json, sync, write_json
 from .progress import Progress
-from .recipe import RECIPE_STEPS, Batch, FolderError, PipelineError, Recipe, Step
+from llm_practice.engine.recipe import (
+    RECIPE_STEPS,
+    Batch,
+    FolderError,
+    PipelineError,
+    Recipe,
+    RecipeError,
+    Step,
+)
 from .shards import REMOVED, Shard, kept_schema, shard_plan, write_shard
 from .stages import Job, Stage, compare, run_unit, stages_of
-from .units import Loader, Unit, chance, plan
+from .units import Loader, Unit, chance, expand, plan
 from .workers import Local, Ray
 
 # %% ../../nbs/engine/e36_runs.ipynb #cd5f550b
@@ -86,6 +101,35 @@ _TROUBLES = {
     errno.EEXIST: _NO_FOLDER,
 }
 
+# %% ../../nbs/engine/e36_runs.ipynb #2b5cbe24
+def _refuse_strangers(output: Path) -> None:
+    "Raise `FolderError` where a folder holds anything that no run has made."
+    if found := strangers(output):
+        raise FolderError(
+            f"{output}: this folder holds {', '.join(found[:3])}{' …' * (len(found) > 3)}, "
+            "which no run has made: use a new or empty folder"
+        )
+
+# %% ../../nbs/engine/e36_runs.ipynb #f97d4d5a
+def _check_places(recipe: Recipe, output: Path, overwrite: bool) -> None:
+    "Raise `FolderError` for a folder that holds, or lies in, what is read, or that holds what no run has made."
+    if output.is_file():
+        raise FolderError(f"{output}: {_NO_FOLDER}")
+    inputs = [
+        recipe.folder / Path(name).expanduser() for s in recipe.sources for name in s.files or ()
+    ]
+    files = [path for s in recipe.sources if s.files for path in expand(s.files, recipe.folder)]
+    try:
+        check_outputs([output], inputs)
+        check_outputs([output / "data" / "part-00000.parquet"], inputs)
+        for path in files:
+            check_outputs([output], [path])
+    except ValueError as error:
+        raise FolderError(str(error)) from None
+    done = (output / "manifest.json").exists() and not (output / ".work").exists()
+    if overwrite or not done:
+        _refuse_strangers(output)
+
 # %% ../../nbs/engine/e36_runs.ipynb #8dae8046
 def _remove_if_empty(work: Path) -> None:
     "Remove a folder of work in progress that holds nothing but its lock."
@@ -118,15 +162,6 @@ def locked(
             raise
         raise FolderError(f"{output}: {_TROUBLES[error.errno]} [{error}]") from error
 
-# %% ../../nbs/engine/e36_runs.ipynb #728e0681
-_RESULTS = (
-    "README.md",
-    "recipe.yaml",
-    "data",
-    "removed",
-    "manifest.json",
-)  # The manifest comes last
-
 # %% ../../nbs/engine/e36_runs.ipynb #f506f906
 def _remove(path: Path) -> None:
     "Remove a file or a folder, if it is there."
@@ -148,7 +183,7 @@ def _exchange(output: Path, work: Path) -> None:
     sync(work)
     if (output / "manifest.json").exists() and (final / "manifest.json").exists():
         os.replace(output / "manifest.json", old / "manifest.json")
-    for name in _RESULTS:
+    for name in RESULTS:
         if (final / name).exists():
             if (output / name).exists():
                 _remove(old / name)
@@ -356,7 +391,12 @@ def run_recipe(
     """Make a corpus. Killed at any moment and started again, it goes on, and ends in the same bytes.
 
     Raises `RecipeError` for a bad recipe, `FolderError` where the folder cannot be used, else `PipelineError`."""
-    recipe, output, progress = Recipe.read(recipe), Path(output), progress or Progress(False)
+    recipe, output, progress = (
+        Recipe.read(recipe),
+        Path(output).expanduser(),
+        progress or Progress(False),
+    )
+    _check_places(recipe, output, overwrite)
     units, inputs = plan(recipe, loader)
     begun = beginning(recipe, units, inputs)
     with locked(output) as work:
@@ -367,6 +407,7 @@ def run_recipe(
                 history = _run_stages(recipe, units, work, loader, runner, progress)
                 progress.say("writing the result")
                 _write_result(recipe, units, inputs, work, history, runner)
+            _refuse_strangers(output)
             _exchange(output, work)
     return Corpus(output)
 
@@ -378,7 +419,7 @@ def runner_for(
 ) -> Local:  # Or `Ray`
     "The workers that somebody asked for; raises `PipelineError` for what there is not."
     if engine not in ("local", "ray"):
-        raise PipelineError(f"engine={engine!r} is unknown: use one of local, ray")
+        raise RecipeError(f"engine={engine!r} is unknown: use one of local, ray")
     if workers is not None and workers < 1:
-        raise PipelineError(f"workers={workers!r}: at least one is needed")
+        raise RecipeError(f"workers={workers!r}: at least one is needed")
     return Ray(workers, address) if engine == "ray" else Local(workers or cpu_count())
