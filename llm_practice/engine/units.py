@@ -89,8 +89,8 @@ def even_ranges(
 
 # %% ../../nbs/engine/e32_units.ipynb #f51eca30
 def _options(source: SourceEntry, unit: Unit) -> ReadOptions:
-    "How a unit of a file is read: bytes that cannot be decoded become U+FFFD."
-    return ReadOptions(source.text, source.document, unit.encoding, "replace", span=unit.span)
+    "How a unit of a file is read: few bytes that cannot be decoded become U+FFFD, many are a problem of their row."
+    return ReadOptions(source.text, source.document, unit.encoding, "few", span=unit.span)
 
 # %% ../../nbs/engine/e32_units.ipynb #172443be
 def _check_column(source: SourceEntry, unit: Unit) -> None:
