@@ -55,7 +55,7 @@ def is_identity(
     return 1900 <= born.year <= 2100 and identity_check(number[:17]) == number[17].upper()
 
 # %% ../../nbs/data/09_safety.ipynb #pers0001
-_PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if code != 0xFF0E}
 _PLAIN |= dict.fromkeys(map(ord, "\xa0\u2002\u2003\u2007\u2009\u202f\u3000"), " ")
 _PLAIN |= dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63"), "-")
 _DASH = re.compile(r"(?<=[0-9)])[–—―](?=[0-9(])")
@@ -159,12 +159,13 @@ def _card(text: str) -> Iterator[tuple[int, int]]:
 # %% ../../nbs/data/09_safety.ipynb #5161a765
 _GAP = "(?: ?- ?| )"
 _SAYS = r"(?<=[Tt]el)|(?<=[Pp]hone)|(?<=[Mm]obile)"
-_BEFORE = rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9][.-])|{_SAYS})"
-_AFTER = r"(?![0-9A-Za-z]|-[0-9]|\.(?!0(?![0-9]))[0-9])"
+_BEFORE = rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9][.-])(?<![0-9]{{4}} )|{_SAYS})"
+_END = r"(?![0-9A-Za-z]|\.(?!0(?![0-9]))[0-9]| ?(?:元|万|亿|yuan|dollars))"
+_AFTER = _END + "(?!-[0-9])"
 _CHINA = r"(?:(?:\((?:\+|00)?86\)|(?:(?:\+|00) ?)?86)[ -]{0,2})?"
 _MOBILE = re.compile(
     rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9]\.)|{_SAYS})"
-    rf"{_CHINA}1[3-9][0-9]{{9}}(?![0-9A-Za-z]|\.(?!0(?![0-9]))[0-9])"
+    rf"{_CHINA}1[3-9][0-9]{{9}}{_END}"
 )
 
 # %% ../../nbs/data/09_safety.ipynb #pers0003
@@ -184,16 +185,18 @@ _PHONES = [
 ]
 _SAID = re.compile(
     r"(?:电话|手机|座机|热线|传真|致电|拨打|\b(?:tel|phone|mobile|cell|fax|call|ring|whatsapp)\b)[a-z ]{0,8}[.:= ]{0,3}"
-    rf"((?:\+?1[ .-]?)?[2-9][0-9]{{2}}[ ]?[2-9][0-9]{{2}}[ ]?[0-9]{{4}}|0[1-9][0-9]{{8,10}}|[2-8][0-9]{{3}}[ -]?[0-9]{{4}}){_AFTER}",
+    rf"((?:\+?1[ .-]?)?[2-9][0-9]{{2}}[ ]?[2-9][0-9]{{2}}[ ]?[0-9]{{4}}|0[1-9][0-9]{{8,10}}|[2-8][0-9]{{3}}[ -]?[0-9]{{4}}){_AFTER}(?! [0-9])",
     re.IGNORECASE,
 )
+_DIGITS = re.compile("[0-9](?:[ ().+-]{0,3}[0-9]){6}")  # quick to search for
 _PHONE = [_MOBILE, *(re.compile(f"{_BEFORE}(?:{one}){_AFTER}") for one in _PHONES)]
 
 # %% ../../nbs/data/09_safety.ipynb #9afc9354
 def _phone(text: str) -> Iterator[tuple[int, int]]:
     "Phone numbers: Chinese, British, North American, others with a plus, and what a word says to be one."
-    yield from (found.span() for pattern in _PHONE for found in pattern.finditer(text))
-    yield from (found.span(1) for found in _SAID.finditer(text))
+    if _DIGITS.search(text):
+        yield from (found.span() for pattern in _PHONE for found in pattern.finditer(text))
+        yield from (found.span(1) for found in _SAID.finditer(text))
 
 # %% ../../nbs/data/09_safety.ipynb #8d9cdf35
 KINDS: dict[str, Callable[[str], Iterable[tuple[int, int]]]] = {
