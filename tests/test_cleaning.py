@@ -44,6 +44,7 @@ from llm_practice.data.cleaning import (
 )
 from llm_practice.data.safety import mask_personal
 from llm_practice.data.sources import load
+from llm_practice.engine import languages
 from llm_practice.engine.documents import Filtered
 from llm_practice.engine.languages import find_listed, identify, repair, to_simplified
 from llm_practice.engine.text import exact_key, join_surrogates
@@ -511,7 +512,7 @@ def test_fast_paths_do_what_their_definitions_say(text):
             r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))
         ).strip()
     )
-    assert drop_invisible(text) == cleaning._INVISIBLE.sub("", text)
+    assert drop_invisible(text) == languages._INVISIBLE.sub("", text)
     assert compose(text) == unicodedata.normalize("NFC", cleaning._MANY_MARKS.sub(r"\1", text))
 
 
@@ -523,7 +524,14 @@ def test_joiners_that_belong_to_a_character_or_word_stay(text):
 
 
 def test_joiners_that_join_nothing_go():
-    for text in ("pass\u200dword", "pass\u200cword", "中\u200d文", "中\u200c文", "\u200dab\u200c", "🙂\u200d ok"):
+    for text in (
+        "pass\u200dword",
+        "pass\u200cword",
+        "中\u200d文",
+        "中\u200c文",
+        "\u200dab\u200c",
+        "🙂\u200d ok",
+    ):
         assert not re.search("[\u200c\u200d]", cleaning.drop_invisible(text))
 
 

@@ -154,7 +154,9 @@ def test_few_western_signs_are_not_chinese(text):
     assert guess_encoding(text.encode("cp1252")) == "cp1252"
 
 
-@pytest.mark.parametrize("text", ["今天天气很好", "Hello there", "第一行\n第二行是英文 and more\n", "x"])
+@pytest.mark.parametrize(
+    "text", ["今天天气很好", "Hello there", "第一行\n第二行是英文 and more\n", "x"]
+)
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_one_line_of_utf16_without_a_mark(tmp_path, text, encoding):
     path = write(tmp_path, "a.txt", text.encode(encoding))

@@ -16,8 +16,8 @@ from llm_practice.engine.text import (
     exact_key,
     exact_keys,
     fold,
-    spell_signs,
     in_pieces,
+    spell_signs,
 )
 
 IN_KEY = "#%‰&@*/\\_^"

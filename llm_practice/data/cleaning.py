@@ -85,7 +85,9 @@ def has_tags(
     text: str,  # Any text
 ) -> bool:  # Whether it holds HTML
     "Is there a known tag or a comment? `I <3 you`, `x < 5` and `<三国演义>` have none."
-    return "<" in text and bool(_TAG.search(text) or re.search("<!(?:--|doctype)", text, re.IGNORECASE))
+    return "<" in text and bool(
+        _TAG.search(text) or re.search("<!(?:--|doctype)", text, re.IGNORECASE)
+    )
 
 # %% ../../nbs/data/07_cleaning.ipynb #e26df3f3
 _NARROW = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

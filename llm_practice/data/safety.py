@@ -105,7 +105,9 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _ARCHIVE = re.compile(r"\.(?:tar|t?gz|zip|jar|whl|exe|deb|rpm|dll|so|msi|dmg|apk)\b|-py[23]")
-_GIVEN = re.compile(r"[23][0-9A-Fa-f]{3}:|[fF][cdCD][0-9A-Fa-f]{2}:|[fF][eE][89aAbB][0-9A-Fa-f]:|::ffff:[0-9]|64:ff9b:")
+_GIVEN = re.compile(
+    r"[23][0-9A-Fa-f]{3}:|[fF][cdCD][0-9A-Fa-f]{2}:|[fF][eE][89aAbB][0-9A-Fa-f]:|::ffff:[0-9]|64:ff9b:"
+)
 
 # %% ../../nbs/data/09_safety.ipynb #679323c6
 def _is_machine(text: str, start: int, end: int) -> bool:
@@ -129,7 +131,9 @@ def _address(text: str) -> Iterator[tuple[int, int]]:
     return (span for span in candidates if _is_machine(text, *span))
 
 # %% ../../nbs/data/09_safety.ipynb #76904e74
-_IDENTITY = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)[0-9]{6}[ -]?[0-9]{8}[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])")
+_IDENTITY = re.compile(
+    r"(?<![0-9A-Za-z])(?<![0-9]\.)[0-9]{6}[ -]?[0-9]{8}[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
+)
 _CARD = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)(?=([2-6][0-9](?:[ -]?[0-9]){11,17})(?![0-9]))")
 _ISSUERS = re.compile(
     r"4(?:.{12}|.{15}|.{18})|5[1-5].{14}|2[2-7].{14}|3[47].{13}"

@@ -81,7 +81,11 @@ def _as_chinese(text: str) -> float:
             score += count
         elif _HAN.match(sign):
             score += 0.3 * count * _is_everyday(sign)
-        elif sign in _KANA or sign == "\ufffd" or unicodedata.category(sign) in ("Cc", "Cn", "Co", "Cs"):
+        elif (
+            sign in _KANA
+            or sign == "\ufffd"
+            or unicodedata.category(sign) in ("Cc", "Cn", "Co", "Cs")
+        ):
             score -= 2 * count
     return score / max(1, found.total())
 

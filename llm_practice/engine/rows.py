@@ -76,9 +76,7 @@ class ReadOptions:
     column: str = "text"  # Where the text is
     unit: str = "line"  # One document of a .txt file: `line` or `file`
     encoding: str | None = None  # A codec; None to detect it
-    errors: str = (
-        "strict"  # `strict`: bytes that cannot be decoded are reported; `replace`: they become �; `few`: only one in a hundred
-    )
+    errors: str = "strict"  # `strict`: bytes that cannot be decoded are reported; `replace`: they become �; `few`: only one in a hundred
     columns: tuple[str, ...] | None = None  # Columns that are needed; None for all
     span: tuple[int, int] | None = (
         None  # A part of the file: bytes of plain lines, row groups of a .parquet file

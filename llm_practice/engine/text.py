@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HAN_RANGES', 'HAN', 'SPACELESS_RANGES', 'SPACE', 'LINE', 'ALNUM', 'LETTER', 'DIGIT', 'UPPER', 'MARK', 'PUNCTUATION',
            'SYMBOL', 'CHINESE', 'SPACELESS', 'KEY', 'ODD', 'kinds', 'code_points', 'in_pieces', 'join_surrogates',
-           'replace_surrogates', 'mix_bits', 'SliceHasher', 'stable_hash', 'fold', 'spell_signs', 'exact_keys',
+           'replace_surrogates', 'mix_bits', 'SliceHasher', 'stable_hash', 'spell_signs', 'fold', 'exact_keys',
            'exact_key']
 
 # %% ../../nbs/engine/e01_text.ipynb #6851d29d
@@ -185,13 +185,6 @@ def stable_hash(
     data = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=bits // 8).digest(), "big")
 
-# %% ../../nbs/engine/e01_text.ipynb #db9462a5
-def fold(
-    text: str,  # Any string
-) -> str:  # Without differences of case, width and composition
-    "The form in which texts are compared: Unicode NFKC, then case folded."
-    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-
 # %% ../../nbs/engine/e01_text.ipynb #key000001
 _SPOKEN = {"!=": "≠", "′": "^′", "″": "^^″"}
 _MEANT = re.compile("[²³¹⁰⁴-⁹⁺⁻ⁿ]+|[′″]|!=")
@@ -204,6 +197,13 @@ def spell_signs(
     if "!=" not in text and (text.isascii() or not _MEANT.search(text)):
         return text
     return _MEANT.sub(lambda found: _SPOKEN.get(found[0], "^" + found[0]), text)
+
+# %% ../../nbs/engine/e01_text.ipynb #db9462a5
+def fold(
+    text: str,  # Any string
+) -> str:  # Without differences of case, width and composition
+    "The form in which texts are compared: Unicode NFKC, then case folded."
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 # %% ../../nbs/engine/e01_text.ipynb #327c851d
 def _in_numbers(
