@@ -101,7 +101,8 @@ def _as_western(text: str) -> float:
         for sign in run:
             letter = len(run) < 3 and sign.isalpha() and (before or following)
             shouts = before.islower() and sign.isupper()
-            score += 1 if sign in _WESTERN or letter and not shouts else -1
+            known = sign in _WESTERN or run in ("à", "À", "é", "è", "ó", "á")  # words of one letter
+            score += 1 if known or letter and not shouts else -1
     return score / max(1, total)
 
 # %% ../../nbs/engine/e06_encodings.ipynb #170a68ac
