@@ -44,6 +44,7 @@ from llm_practice.data.cleaning import (
 )
 from llm_practice.data.safety import mask_personal
 from llm_practice.data.sources import load
+from llm_practice.engine import languages
 from llm_practice.engine.documents import Filtered
 from llm_practice.engine.languages import find_listed, identify, repair, to_simplified
 from llm_practice.engine.text import exact_key, join_surrogates
@@ -511,5 +512,35 @@ def test_fast_paths_do_what_their_definitions_say(text):
             r"\n{3,}", "\n\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))
         ).strip()
     )
-    assert drop_invisible(text) == cleaning._INVISIBLE.sub("", text)
+    assert drop_invisible(text) == languages._INVISIBLE.sub("", text)
     assert compose(text) == unicodedata.normalize("NFC", cleaning._MANY_MARKS.sub(r"\1", text))
+
+
+@pytest.mark.parametrize(
+    "text", ["🐦‍⬛", "🙂‍↔️", "🐈‍⬛ home", "❤️‍🔥", "🏳️‍🌈", "👩🏽‍💻", "⛓️‍💥", "می‌روم", "کتاب‌ها", "क्‍ष", "ශ්‍රී", "ന്‍", "হাঁ‌ক"]
+)  # fmt: skip
+def test_joiners_that_belong_to_a_character_or_word_stay(text):
+    assert cleaning.drop_invisible(text) == text
+
+
+def test_joiners_that_join_nothing_go():
+    for text in (
+        "pass\u200dword",
+        "pass\u200cword",
+        "中\u200d文",
+        "中\u200c文",
+        "\u200dab\u200c",
+        "🙂\u200d ok",
+    ):
+        assert not re.search("[\u200c\u200d]", cleaning.drop_invisible(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('x<a title="3 > 2" href=y>y</a>', "xy"), ("x<img alt='a > b'>y", "xy"), ("un<wbr>broken", "unbroken"), ("b<big>i</big>g", "big"), ("o<ins>n</ins>e", "one"), ("<del>o</del>ne", "one"), ("a<tt>b</tt>", "ab"),
+        ("I <3 you", "I <3 you"), ("x < 5 and y > 3", "x < 5 and y > 3"), ("<三国演义>", "<三国演义>"), ("<a title=it's>x</a>", "x"), ("List<String> x", "List<String> x"),
+    ],
+)  # fmt: skip
+def test_tags_of_every_kind_go_and_words_stay_whole(text, left):
+    assert cleaning.drop_tags(text) == left and cleaning.has_tags(text) == (text != left)

@@ -7,7 +7,7 @@ from written import CHINESE, LATIN, TRADITIONAL, read, write
 
 from llm_practice.data.sources import load
 from llm_practice.engine import encodings
-from llm_practice.engine.encodings import detect_encoding, guess_encoding
+from llm_practice.engine.encodings import detect_encoding, encoding_evidence, guess_encoding
 from llm_practice.engine.reading import read_files
 from llm_practice.engine.rows import BrokenFileError
 
@@ -97,3 +97,94 @@ def test_only_the_first_part_of_a_large_file_is_asked_for_its_encoding(tmp_path,
 @settings(deadline=None, max_examples=150)
 def test_any_bytes_get_a_guess(data):
     data.decode(guess_encoding(data), "replace")
+
+
+HERE = ["没什么", "什么时候来", "房间很大，离地铁站也近", "我们等了很久", "早餐还不错"]
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030"])
+def test_characters_that_pass_for_utf8_do_not_settle_the_guess(tmp_path, encoding):
+    text = "\n".join([*["没什么"] * 40, *HERE]) + "\n"
+    path = write(tmp_path, "chat.txt", text.encode(encoding))
+    assert encoding_evidence(path) == ("gb18030", "guess")
+    assert [row["text"] for row in read(path)[0]] == text.splitlines()
+    few = write(tmp_path, "few.txt", "没什么\n".encode(encoding))
+    assert detect_encoding(few) == "gb18030"
+
+
+@pytest.mark.parametrize("word", ["Привет", "λόγος", "éèê", "ʃəˈ", "شكرا", "שלום", "ñandú"])
+def test_short_files_of_other_scripts_stay_utf8(tmp_path, word):
+    assert encoding_evidence(write(tmp_path, "a.txt", f"{word}\n".encode())) == ("utf-8", "bytes")
+
+
+@pytest.mark.parametrize(
+    ("strange", "other"),
+    [("Zürich, naïve", "latin-1"), ("这一行是别处来的", "gbk"), ("這一行是別處來的", "big5")],
+)
+def test_strange_lines_in_utf8_are_told_and_the_others_kept(tmp_path, strange, other):
+    lines = "".join(f"第{i}行，说的是房间和服务。\n" for i in range(200))
+    for at in (0, 100, 200):
+        before, after = lines.splitlines(True)[:at], lines.splitlines(True)[at:]
+        data = "".join(before).encode() + strange.encode(other) + b"\n" + "".join(after).encode()
+        found, problems = read(write(tmp_path, f"{other}{at}.txt", data))
+        assert [row["text"] for row in found] == lines.splitlines()
+        assert [p.line for p in problems] == [at + 1]
+
+
+@pytest.mark.parametrize(
+    ("usual", "main", "strange"),
+    [
+        ("第{}行，说的是房间和服务。", "gbk", "窗外是海，早上很美。"),
+        ("第{}行，說的是房間和服務。", "big5", "窗外是海，早上很美。"),
+        ("Nº {} déjà vu, très bien", "latin-1", "Größe für Straße"),
+    ],
+)
+def test_a_line_of_utf8_in_another_encoding_is_told(tmp_path, usual, main, strange):
+    lines = [usual.format(i) for i in range(100)]
+    data = "\n".join(lines[:50]).encode(main) + f"\n{strange}\n".encode()
+    path = write(tmp_path, "a.txt", data + "\n".join(lines[50:]).encode(main))
+    found, problems = read(path)
+    assert [row["text"] for row in found] == lines and [p.line for p in problems] == [51]
+
+
+@pytest.mark.parametrize(
+    "text", ["It is 20 °C today.", "5 £ each", "café", "“Yes” – he said…", "½ cup", "¿Qué?", "35 € ou 40 €"]
+)  # fmt: skip
+def test_few_western_signs_are_not_chinese(text):
+    assert guess_encoding(text.encode("cp1252")) == "cp1252"
+
+
+@pytest.mark.parametrize(
+    "text", ["今天天气很好", "Hello there", "第一行\n第二行是英文 and more\n", "x"]
+)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_one_line_of_utf16_without_a_mark(tmp_path, text, encoding):
+    path = write(tmp_path, "a.txt", text.encode(encoding))
+    assert detect_encoding(path) == encoding
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Всеобщая декларация прав человека", "cp1251"),
+        ("Всеобщая декларация прав человека", "koi8-r"),
+        ("吾輩は猫である。名前はまだ無い。", "shift_jis"),
+        ("吾輩は猫である。名前はまだ無い。", "euc_jp"),
+        ("모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다", "euc_kr"),
+        ("Όλοι οι άνθρωποι γεννιούνται ελεύθεροι", "cp1253"),
+    ],
+)
+def test_what_is_not_known_is_asked_and_not_destroyed(tmp_path, text, encoding):
+    path = write(tmp_path, "a.txt", f"{text}\nplain\n".encode(encoding))
+    found, problems = read(path)
+    assert [row["text"] for row in found] == ["plain"] and [p.line for p in problems] == [1]
+    assert "pass encoding=" in problems[0].reason
+    assert read_files(path, encoding=encoding, quiet=True)["text"][:] == [text, "plain"]
+
+
+def test_how_an_encoding_is_known_can_be_said(tmp_path):
+    marked = write(tmp_path, "a.txt", "中文".encode("utf-8-sig"))
+    page = write(tmp_path, "b.html", '<meta charset="big5"><p>我們的文章'.encode("big5"))
+    assert encoding_evidence(marked).known_by == "mark"
+    assert encoding_evidence(page) == ("big5hkscs", "label")
+    assert encoding_evidence(write(tmp_path, "c.txt", CHINESE.encode("gbk"))).known_by == "guess"

@@ -88,6 +88,8 @@ def signs_by_hand(text):
             found.append((kind, i))
     names = {"wall": chr(WALL), "digit": "0", "letter": "a", "mark": "\ufffe"}
     odd = {"\uffff": "\ufffd", "\ufffe": "\ufffd"}
+    odd |= {chr(c): chr(c + 0xFEE0) for c in range(0x21, 0x7F) if not chr(c).isalnum()}
+    odd |= dict(zip("\"'-[]{}.", "“‘—（）（）."))
     return [(names.get(kind) or odd.get(kind, kind), i) for kind, i in found]
 
 

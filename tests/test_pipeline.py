@@ -266,3 +266,12 @@ def test_no_step_but_pack_depends_on_its_neighbours():
         for column in set(together.columns) - {"id"}:
             assert together[column] == [one[column][0] for one in alone], (step, column)
         assert together.reasons == [one.reasons[0] for one in alone]
+
+
+def test_the_step_html_leaves_text_alone_and_keeps_what_it_removes(tmp_path):
+    lines = ["I <3 you", "if x < 5 and y > 3", "<三国演义> 很好", "<div class='ad > x'></div>"]
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(lines))
+    corpus = process({"sources": [str(path)], "steps": ["html"]}, tmp_path / "out", workers=1)
+    assert [row["text"] for row in corpus.rows()] == lines[:3]
+    assert [row["text"] for row in corpus.removed()] == lines[3:]

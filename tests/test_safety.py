@@ -34,7 +34,7 @@ ITEMS["CARD"] = [number for number in ITEMS["CARD"] if luhn(re.sub("[ -]", "", n
 NOT = [
     "2004-12-31", "2004.12.31", "31/12/2004", "12:30:45", "1998-2004", "1,385,550,143", "$13,800,138,000.50", "3.14159265358979", "version 1.2.3.4", "v10.0.0.1",
     "版本1.2.3.4", "256.1.1.1", "1.2.3", "1.2.3.4.5", "978-7-302-51171-0", "ISBN 9787302511710", "4111111111111112", "110101190001010015", "110101190013010014",
-    "990101190001010014", "@everyone", "name@", "a@b", "a@b.c", "a@b.c1", "a@example.org-", "AC@DC.", "std::vector", "a[::2]", "::", "1::2::3", "12345678901234567890", "12800138000", "138001380001", "6-4 6-3 7-6",
+    "990101190001010014", "@everyone", "name@", "a@b", "a@b.c", "a@b.c1", "AC@DC.", "std::vector", "a[::2]", "::", "1::2::3", "12345678901234567890", "12800138000", "138001380001", "6-4 6-3 7-6",
     "100-200", "555-0143", "a13800138000", "0.4111111111111111", "10-62770000", "",
 ]  # fmt: skip
 CASES = [(kind, item) for kind, items in ITEMS.items() for item in items]
@@ -212,3 +212,78 @@ def test_ten_megabytes(shape):
     start = time.process_time()
     assert find_personal(mask_personal(shape * (10_000_000 // len(shape)))) == []
     assert time.process_time() - start < 300
+
+
+PHONES = [
+    "13912345678", "139.1234.5678", "139 123 45678", "1391 2345 678", "(+86) 139 1234 5678", "0086 139 1234 5678", "+86 21 6279 0000",
+    "021－62790000", "（021）6279 0000", "0755 - 82345678", "010-62770000转8012", "(415) 555 0132", "415.555.0132", "+1 (415) 555-0132", "1-415-555-0132",
+    "(415)555-0132 ext. 12", "+44 (0)20 7946 0958", "07911123456", "(020) 7946 0958", "01 45 67 89 12", "+33 1 45 67 89 12", "+33.1.45.67.89.12", "+4930901820",
+    "0049 30 901820", "03-5253-1234", "+81 3-5253-1234", "+852 2123 4567", "010-1234-5678", "138–0013–8000",
+]  # fmt: skip
+AROUND = {
+    "EMAIL": ["o'connor@example.org", "o’neil-smith@mail.example.org", "josé@example.org", "ann@müller.de", "ann [at] example [dot] org", "r&d@example.com"],
+    "ID": [IDENTITY], "CARD": ["5555555555554444", "4111-1111-1111-1111"], "IP": ["192.0.2.77", "2001:db8::1", "fe80::a1", "2001:db8:85a3::8a2e:370:7334"],
+    "PHONE": PHONES,
+}  # fmt: skip
+FRAMES = [
+    "李四,{},28", "id\tname\n7\t{}\t2024-01-05", "name,{}", '{{"a": "{}", "b": 1}}', "['{}']", "联系方式:{}.", "({})", "well known,{},and", "见面。{}，不见不散", "<td>{}</td>", "|{}|", "x={}; y",
+    "客服：{}/李四", "“{}”",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize(("kind", "item"), [(k, i) for k, items in AROUND.items() for i in items])
+def test_items_are_found_in_tables_logs_chats_and_code(kind, item, frame):
+    text = frame.format(item)
+    assert [(f.kind, text[f.start : f.end]) for f in find_personal(text)] == [(kind, item)]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("ann@example.com--he said", "[EMAIL]--he said"),
+        ("ann@example.com—he said", "[EMAIL]—he said"),
+        ("write to ann@example.org-", "write to [EMAIL]-"),
+        ("ssh root@192.0.2.9", "ssh root@[IP]"),
+        ("IP:2001:db8::5", "IP:[IP]"),
+        ("peer 2001:db8::5: timed out", "peer [IP]: timed out"),
+        ("192.0.2.1-192.0.2.9", "[IP]-[IP]"),
+        ("登录失败.192.0.2.9", "登录失败.[IP]"),
+        ("http://192.0.2.9/x", "http://[IP]/x"),
+        ("paid.5555555555554444", "paid.[CARD]"),
+        ("13912345678.0,13912345679.0", "[PHONE].0,[PHONE].0"),
+        ("13912345678-13912345679", "[PHONE]-[PHONE]"),
+        ("tel13912345678", "tel[PHONE]"),
+        ("电话：6277 0000", "电话：[PHONE]"),
+        ("call 415 555 0132", "call [PHONE]"),
+        ("Phone: 4155550132", "Phone: [PHONE]"),
+        ("传真02162790000", "传真[PHONE]"),
+        ("１３９１２３４５６７８", "[PHONE]"),
+    ],
+)
+def test_what_stands_around_does_not_hide_an_item(text, masked):
+    assert mask_personal(text) == masked
+
+
+HARMLESS = [
+    "x[1::2]", "x[10::20]", "Add::1", "Face::Bed", "std::begin", "icon@2x.png", "logo@3x.jpg", "app@main.js", "git@github.com:org/name.git", "a@b.transpose(0)", "@app.route", "Python 3.11.0.1",
+    "Chrome/120.0.0.1", "name==1.2.3.4", "tool-1.2.3.4.tar.gz", "lib.so.1.2.3.4", "固件1.2.3.4", "升级到 10.2.0.1", "¥13912345678", "$13912345678", "3.13912345678", "512 768 1024", "00:1a:2b:3c:4d:5e",
+    "de:ad:be:ef:00:11:22:33", "1,391,234,567", "2024-01-02 03:04:05", "12 345 678", "0.0.0.0", "ISBN 978-7-302-51171-0", "100 200 300 400", "139123456789",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+@pytest.mark.parametrize("frame", ["{}", "see {} here", "例如{}。", "a,{},b"])
+def test_programs_versions_and_prices_stay(text, frame):
+    assert mask_personal(frame.format(text)) == frame.format(text)
+
+
+def test_all_that_phonenumbers_finds_is_found():
+    phonenumbers = pytest.importorskip("phonenumbers", reason="the peer is not installed")
+    for number in PHONES:
+        text, found = f"contact: {number}, thanks", set()
+        for region in ("CN", "GB", "US"):
+            matches = phonenumbers.PhoneNumberMatcher(text, region)
+            found |= {(match.start, match.end) for match in matches}
+        ours = find_personal(text, ["PHONE"])
+        assert all(any(o.start <= a and b <= o.end for o in ours) for a, b in found), number

@@ -17,6 +17,7 @@ from llm_practice.engine.text import (
     exact_keys,
     fold,
     in_pieces,
+    spell_signs,
 )
 
 IN_KEY = "#%‰&@*/\\_^"
@@ -27,7 +28,7 @@ TEXTS = st.lists(st.one_of(ANY, MIXED, NUMBERS.map("".join)), max_size=8)
 
 def plain_key(text):
     "The same definition, a character at a time."
-    text, found = " ".join(fold(text).split()), ""
+    text, found = " ".join(fold(spell_signs(text)).split()), ""
 
     def keep(c):
         meant = c.isalnum() or unicodedata.category(c)[0] in "MS" or c in IN_KEY
@@ -105,3 +106,24 @@ def test_time_is_linear(unit):
 
 
 KNOWN = ["e17bd03f49faa0f1290eb9c79756d41a", "bd544fd7980ca36a50152919e337eb04"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("3 m²", "3 m2"), ("10⁻³", "103"), ("6′ tall", "6″ tall"), ("if x != y", "if x = y"), ("♀", "♂"), ("a → b", "a ← b"),
+        ("✓ done", "✗ done"), ("x < 5", "x > 5"), ("F#", "F"), ("10 %", "10 ‰"), ("🙂", "🙁"), ("a && b", "a || b"), ("1/2", "12"), ("3:1", "31"), ("-7", "7"), ("C*", "C"),
+    ],
+)  # fmt: skip
+def test_signs_that_carry_meaning_make_other_texts(one, other):
+    assert exact_key(f"see {one} here") != exact_key(f"see {other} here")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("(see :a)", "see a"), ("End.5 of them", "end 5 of them"), ("好！！", "好"), ("Ｏｋ，ｇｏ", "ok go"), ("注：(一)", "注 一"),
+    ],
+)  # fmt: skip
+def test_case_width_spaces_and_punctuation_do_not(one, other):
+    assert exact_key(one) == exact_key(other)

@@ -245,3 +245,28 @@ def test_the_bench_names_what_is_wrong(tmp_path):
     assert run.returncode == 0 and json.loads(target.read_text())["found"] == [
         ["研究", "生命", "的", "起源"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("房间小,吵,贵", "房间 小 , 吵 , 贵"), ("很大!下次来;推荐", "很 大 ! 下次 来 ; 推荐"), ("服务[前台]冷淡", "服务 [ 前台 ] 冷淡"), ("早餐(一般)", "早餐 ( 一般 )"),
+        ("3.5元,不贵", "3.5 元 , 不 贵"), ("干净?真的", "干净 ? 真的"), ("位置:海边", "位置 : 海边"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["best", "unigram", "both"])
+def test_narrow_signs_stick_to_no_word(text, cut, method):
+    found = segment(text, method)
+    assert "".join(found) == text and (method != "best" or found == cut.split())
+    assert all(len(word) == 1 for word in found if set(word) & set(",!;[]()?:"))
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("(see http://a.org/b).", "( see http://a.org/b ) ."), ("https://a.org/A_(b)!", "https://a.org/A_(b) !"), ("(www.a.org/x_(y))", "( www.a.org/x_(y) )"), ("[http://a.org]", "[ http://a.org ]"),
+        ("the 1990's, the 80’s", "the 1990's , the 80’s"),
+    ],
+)  # fmt: skip
+def test_signs_around_addresses_and_decades(text, pieces):
+    assert [word.text for word in words(text)] == pieces.split()

@@ -6,10 +6,15 @@
 __all__ = ['page_text']
 
 # %% ../../nbs/data/06_extraction.ipynb #0c694335
+import re
+
 from ..book import import_optional
 from ..engine.formats import xml_text
 
 # %% ../../nbs/data/06_extraction.ipynb #6cf0d5ff
+_SOFT_BREAK = re.compile("<wbr */?>", re.IGNORECASE)  # no border between words
+
+
 def page_text(
     page: str | bytes,  # HTML; bytes are decoded as the page or its first bytes say
     everything: bool = False,  # True keeps more: comments of readers, and text that may be boilerplate
@@ -19,7 +24,8 @@ def page_text(
     trafilatura = import_optional("trafilatura", "trafilatura")
     if isinstance(page, bytes):
         page = trafilatura.utils.decode_file(page[: 4 * limit])
-    tree = trafilatura.load_html(xml_text(page[:limit]))
+    page = _SOFT_BREAK.sub("", page[:limit])
+    tree = trafilatura.load_html(xml_text(page))
     if tree is None:
         return ""
     text = trafilatura.extract(

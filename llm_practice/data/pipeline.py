@@ -57,10 +57,10 @@ def _html_step(
 ) -> None:
     "Take the text out of web pages; what holds no tag stays as it is."
     for row, page in enumerate(batch["text"]):
-        if "<" in page:
-            batch["text"][row] = page_text(page, everything)
-            if not batch["text"][row]:
+        if cleaning.has_tags(page):
+            if not (text := page_text(page, everything)):
                 batch.remove(row, "no_text: the page has no main text")
+            batch["text"][row] = text or page  # what is removed is kept as it was
 
 # %% ../../nbs/data/15_pipeline.ipynb #24db9aee
 @step("language", adds={"confidence": pa.float64()})

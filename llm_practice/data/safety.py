@@ -54,40 +54,75 @@ def is_identity(
         return False
     return 1900 <= born.year <= 2100 and identity_check(number[:17]) == number[17].upper()
 
+# %% ../../nbs/data/09_safety.ipynb #pers0001
+_PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if code != 0xFF0E}
+_PLAIN |= dict.fromkeys(map(ord, "\xa0\u2002\u2003\u2007\u2009\u202f\u3000"), " ")
+_PLAIN |= dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63"), "-")
+_DASH = re.compile(r"(?<=[0-9)])[–—―](?=[0-9(])")
+
+# %% ../../nbs/data/09_safety.ipynb #pers0002
+def _plain(text: str) -> str:
+    "Narrow letters, digits, signs and spaces, and one kind of dash; every character keeps its place."
+    return text if text.isascii() else _DASH.sub("-", text.translate(_PLAIN))
+
 # %% ../../nbs/data/09_safety.ipynb #3de22699
+_L = "A-Za-z0-9À-ÖØ-öø-ɏͰ-ӿ"
 _MAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9_%+-][A-Za-z0-9._%+-]{0,63}(?:[@＠]| ?[(\[]at[)\]] ?)"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,6}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+    rf"(?<![{_L}._%+&-])(?<![{_L}]['’])[{_L}_%+](?:[{_L}._%+&-]|['’](?=[{_L}])){{0,63}}"
+    r"(?:@| ?[(\[{] ?(?:at|AT|At) ?[)\]}] ?)"
+    rf"(?:[{_L}](?:[{_L}-]{{0,62}})(?:\.| ?[(\[{{] ?(?:dot|DOT) ?[)\]}}] ?)){{1,6}}[A-Za-z]{{2,24}}(?![{_L}])"
+)
+_NO_HOST = re.compile(
+    r"\.(?:png|jpe?g|gif|svg|webp|bmp|ico|pdf|html?|php|js|css|txt|json|xml|ya?ml|csv|exe|dll)$",
+    re.IGNORECASE,
 )
 
 # %% ../../nbs/data/09_safety.ipynb #eec4864d
 def _mail(text: str) -> Iterator[tuple[int, int]]:
-    "Mail addresses, also as name(at)example.org."
-    return (found.span() for found in _MAIL.finditer(text))
+    "Mail addresses, also as name(at)example.org; no names of files, calls in programs or addresses of git."
+    signed = "@" in text or re.search(r"[(\[{] ?at ?[)\]}]", text, re.IGNORECASE)
+    for found in _MAIL.finditer(text) if signed else ():
+        start, end = found.span()
+        call = text.startswith("(", end) and end - text.rfind(".", start, end) > 7
+        git = found[0].startswith("git@") and text.startswith(":", end)
+        if not (call or git or _NO_HOST.search(found[0])):
+            yield start, end
 
 # %% ../../nbs/data/09_safety.ipynb #883bf82d
-_V4 = re.compile(r"(?<![0-9A-Za-z._-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z_-]|\.[0-9])")
+_V4 = re.compile(
+    r"(?:(?<![0-9A-Za-z.])|(?<=[A-Za-z\u3400-\u9fff]\.)|(?<=\bIP)|(?<=\bip))"
+    r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])"
+)
 _V6 = re.compile(
-    r"(?<![0-9A-Za-z:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,39}"
-    r"(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?![0-9A-Za-z:]|\.[0-9])"
+    r"(?<![0-9A-Za-z.])(?<![0-9A-Fa-f:]:)(?=[0-9A-Fa-f]{1,4}:|::)"
+    r"(?:[0-9A-Fa-f:]{1,35}:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9A-Fa-f:]{1,38}(?:[0-9A-Fa-f]|::))(?![0-9A-Za-z]|:[0-9A-Fa-f:]|\.[0-9])"
 )
 _VERSION = re.compile(
-    r"(?:version|ver\.?|release|v|section|chapter|§|版本号?|版|第)[ :：=]{0,2}$", re.IGNORECASE
+    r"(?:version|ver\.?|release|rev(?:ision)?|build|firmware|v|section|chapter|clause|figure|table|§|\.so\."
+    r"|python|java|node|php|ruby|perl|gcc|chrome|firefox|edge|safari|windows|office|android|ios|kernel|linux"
+    r"|ubuntu|mysql|nginx|redis|版本号?|版|第|固件|内核|系统|升级到|更新到)[ :=]{0,2}$"
+    r"|[A-Za-z0-9]/$|[<>~!=]= ?$|[\^~]$",
+    re.IGNORECASE,
+)
+_ARCHIVE = re.compile(r"\.(?:tar|t?gz|zip|jar|whl|exe|deb|rpm|dll|so|msi|dmg|apk)\b|-py[23]")
+_GIVEN = re.compile(
+    r"[23][0-9A-Fa-f]{3}:|[fF][cdCD][0-9A-Fa-f]{2}:|[fF][eE][89aAbB][0-9A-Fa-f]:|::ffff:[0-9]|64:ff9b:"
 )
 
 # %% ../../nbs/data/09_safety.ipynb #679323c6
 def _is_machine(text: str, start: int, end: int) -> bool:
-    "Whether a candidate is an address, by its numbers and by what stands before it."
+    "Whether a candidate is an address, by its numbers and by what stands around it."
     found = text[start:end]
     try:
         six = ipaddress.ip_address(found).version == 6
     except ValueError:
         return False
-    if six:
-        return len([part for part in found.split(":") if part]) >= 2 and any(
-            map(str.isdigit, found)
-        )
-    return not _VERSION.search(text, max(0, start - 12), start)
+    if not six:
+        version = _VERSION.search(text, max(0, start - 16), start) or _ARCHIVE.match(text, end)
+        return not version and not found.startswith("0.")
+    parts = [part for part in found.split(":") if part]
+    many = len(parts) > 3 and any(map(str.isdigit, found)) and set(map(len, parts)) != {2}
+    return many or _GIVEN.match(found) is not None
 
 # %% ../../nbs/data/09_safety.ipynb #6fe1b4a6
 def _address(text: str) -> Iterator[tuple[int, int]]:
@@ -96,8 +131,10 @@ def _address(text: str) -> Iterator[tuple[int, int]]:
     return (span for span in candidates if _is_machine(text, *span))
 
 # %% ../../nbs/data/09_safety.ipynb #76904e74
-_IDENTITY = re.compile(r"(?<![0-9A-Za-z])[0-9]{6}[ -]?[0-9]{8}[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])")
-_CARD = re.compile(r"(?<![0-9A-Za-z.,])(?=([2-6][0-9](?:[ -]?[0-9]){11,17})(?![0-9]))")
+_IDENTITY = re.compile(
+    r"(?<![0-9A-Za-z])(?<![0-9]\.)[0-9]{6}[ -]?[0-9]{8}[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
+)
+_CARD = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)(?=([2-6][0-9](?:[ -]?[0-9]){11,17})(?![0-9]))")
 _ISSUERS = re.compile(
     r"4(?:.{12}|.{15}|.{18})|5[1-5].{14}|2[2-7].{14}|3[47].{13}"
     r"|3(?:0[0-5]|[689].).{11}|35.{14}|6(?:011|4[4-9]|5).*|62.{14,17}"
@@ -124,21 +161,46 @@ def _card(text: str) -> Iterator[tuple[int, int]]:
                 break
 
 # %% ../../nbs/data/09_safety.ipynb #5161a765
+_GAP = "(?: ?- ?| )"
+_SAYS = r"(?<=[Tt]el)|(?<=[Pp]hone)|(?<=[Mm]obile)"
+_BEFORE = rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9][.-])(?<![0-9]{{4}} )|{_SAYS})"
+_END = r"(?![0-9A-Za-z]|\.(?!0(?![0-9]))[0-9]| ?(?:元|万|亿|yuan|dollars))"
+_AFTER = _END + "(?!-[0-9])"
+_CHINA = r"(?:(?:\((?:\+|00)?86\)|(?:(?:\+|00) ?)?86)[ -]{0,2})?"
+_MOBILE = re.compile(
+    rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9]\.)|{_SAYS})"
+    rf"{_CHINA}1[3-9][0-9]{{9}}{_END}"
+)
+
+# %% ../../nbs/data/09_safety.ipynb #pers0003
 _PHONES = [
-    r"(?:(?:\+|00)?86[ -]?)?1[3-9][0-9]([ -]?)[0-9]{4}\1[0-9]{4}",  # Chinese mobile
-    r"(?:(?:\+|00)86[ -]?)?(?:\(0[0-9]{2,3}\)|（0[0-9]{2,3}）|0[0-9]{2,3}[ -])[ ]?"
-    r"[2-9][0-9]{2,3}[ -]?[0-9]{4}(?:[ -]?(?:转|ext\.? ?)[0-9]{1,5})?",  # Chinese landline
+    _CHINA + r"(?:1[3-9][0-9]([ .-])[0-9]{4}\1[0-9]{4}"
+    r"|1[3-9][0-9]([ .-])[0-9]{3}\2[0-9]{5}|1[3-9][0-9]{2}([ .-])[0-9]{4}\3[0-9]{3})",  # Chinese mobile
+    rf"{_CHINA}(?:\(0[0-9]{{2,3}}\)|0[0-9]{{2,3}}{_GAP})[ ]?"
+    r"[2-9][0-9]{2,3}[ -]?[0-9]{4}(?:[ -]?(?:转|分机|[Ee]xt\.? ?|x)[ :]?[0-9]{1,5})?",  # Chinese landline
     r"0[0-9]{4} [0-9]{6}|0[0-9]{4} [0-9]{3} [0-9]{3}|0[0-9]{3} [0-9]{3} [0-9]{4}|0[0-9]{2} [0-9]{4} [0-9]{4}",  # British
-    r"(?:\+?1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4}",  # North American
-    r"\+[1-9][0-9]{0,2}[ -]?(?:\([0-9]{1,4}\)[ -]?)?[0-9]{1,4}(?:[ -]?[0-9]{2,4}){2,4}",
+    r"\(0[0-9]{2,4}\) ?[0-9]{3,4} ?[0-9]{3,4}|07[0-9]{9}|07[0-9]{3} [0-9]{3} [0-9]{3}",  # British too
+    r"(?:\+?1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?[2-9][0-9]{2}[ .-]|[2-9][0-9]{2}[.-][2-9][0-9]{2}[.-])[0-9]{4}"
+    r"(?: ?(?:[Ee]xt\.? ?|x)[0-9]{1,5})?",  # North American
+    r"0[1-9](?:[ .-][0-9]{2}){4}|0[0-9]{1,3}-[0-9]{2,4}-[0-9]{4}",  # French; Japanese, Korean
+    r"(?:\+|00)[1-9][0-9]{0,2}[ -](?:\([0-9]{1,4}\)[ -]?)?[0-9]{1,4}(?:[ -]?[0-9]{2,4}){2,4}",
+    r"\+[1-9][0-9]{0,2}(?:\([0-9]{1,4}\)[ -]?)?[0-9]{1,4}(?:[ -]?[0-9]{2,4}){2,4}",
+    r"\+[1-9][0-9]{0,2}\.[0-9]{1,4}(?:\.[0-9]{2,4}){2,4}",
 ]
-_BEFORE, _AFTER = r"(?<![0-9A-Za-z+])(?<![0-9][.,-])", r"(?![0-9A-Za-z]|[.,-][0-9])"
-_PHONE = [re.compile(f"{_BEFORE}(?:{pattern}){_AFTER}") for pattern in _PHONES]
+_SAID = re.compile(
+    r"(?:电话|手机|座机|热线|传真|致电|拨打|\b(?:tel|phone|mobile|cell|fax|call|ring|whatsapp)\b)[a-z ]{0,8}[.:= ]{0,3}"
+    rf"((?:\+?1[ .-]?)?[2-9][0-9]{{2}}[ ]?[2-9][0-9]{{2}}[ ]?[0-9]{{4}}|0[1-9][0-9]{{8,10}}|[2-8][0-9]{{3}}[ -]?[0-9]{{4}}){_AFTER}(?! [0-9])",
+    re.IGNORECASE,
+)
+_DIGITS = re.compile("[0-9](?:[ ().+-]{0,3}[0-9]){6}")  # quick to search for
+_PHONE = [_MOBILE, *(re.compile(f"{_BEFORE}(?:{one}){_AFTER}") for one in _PHONES)]
 
 # %% ../../nbs/data/09_safety.ipynb #9afc9354
 def _phone(text: str) -> Iterator[tuple[int, int]]:
-    "Phone numbers: Chinese, British, North American, and others with a plus."
-    return (found.span() for pattern in _PHONE for found in pattern.finditer(text))
+    "Phone numbers: Chinese, British, North American, others with a plus, and what a word says to be one."
+    if _DIGITS.search(text):
+        yield from (found.span() for pattern in _PHONE for found in pattern.finditer(text))
+        yield from (found.span(1) for found in _SAID.finditer(text))
 
 # %% ../../nbs/data/09_safety.ipynb #8d9cdf35
 KINDS: dict[str, Callable[[str], Iterable[tuple[int, int]]]] = {
@@ -178,10 +240,11 @@ def find_personal(
     kinds: Sequence[str] | None = None,  # Names in `KINDS`; None for all
 ) -> list[Item]:  # In order, none overlaps another
     "Find personal data. Raises `ValueError` for an unknown kind."
-    taken: list[Item] = []
+    taken, plain = [], _plain(text)
     for kind in KINDS if kinds is None else kinds:
         check_choice("kinds", kind, KINDS)
-        taken = _apart(taken, sorted({Item(*span, kind) for span in KINDS[kind](text)}))
+        new = {Item(*span, kind) for span in KINDS[kind](plain)}
+        taken = _apart(taken, sorted(new, key=lambda item: (item.start, -item.end)))
     return taken
 
 # %% ../../nbs/data/09_safety.ipynb #cf41e2e6

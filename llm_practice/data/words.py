@@ -128,12 +128,12 @@ def _pattern(chinese: bool) -> re.Pattern:
     stretch = rf"(?:\d+(?:[.．]\d+)?[%％]?)?[{HAN}](?:[{HAN}{mark}\d]|[.．](?=\d))*"
     flag = "[\U0001f1e6-\U0001f1ff]{2}"
     rules = {
-        "url": r"(?:https?://|www\.)[!#-;=?-~]*[A-Za-z0-9/#=&~+_-]",
+        "url": r"(?:https?://|www\.)(?:[!#-'*-;=?-~]|\([!#-'*-;=?-~]{0,99}\))*(?:[A-Za-z0-9/#=&~+_-]|\([!#-'*-;=?-~]{0,99}\))",
         "email": r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}",
         "tag": r"[@#](?=[^\W\d])\w+",
         "short": r"(?:[A-Za-z]\.){2,}|(?:Mrs?|Ms|Dr|Prof|St|Jr|Sr|vs|etc)\.(?!\w)",
         "han": stretch if chinese else f"[{HAN}][{mark}]*",
-        "number": rf"\d+(?:[.,:/]\d+)*(?:st|nd|rd|th|s)?(?![\w{mark}])",
+        "number": rf"\d+(?:[.,:/]\d+)*(?:st|nd|rd|th|['’]?s)?(?![\w{mark}])",
         "word": rf"{piece}(?:['’‐‑-]{piece})*",
         "sign": rf"(?:{flag}|\.{{2,}}|…+|-{{2,}}|—+|[^\s{invisible}]){skin}(?:\u200d[^\s\w]{skin})*",
     }

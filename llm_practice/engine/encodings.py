@@ -4,18 +4,20 @@
 
 # %% auto #0
 __all__ = ['PACKED', 'BOMS', 'GUESSES', 'PROBE', 'ANY_BYTE', 'open_packed', 'file_kind', 'guess_encoding', 'find_codec',
-           'decodes_as', 'named_encoding', 'declared_encoding', 'detect_encoding', 'error_handler']
+           'decodes_as', 'named_encoding', 'declared_encoding', 'Evidence', 'encoding_evidence', 'detect_encoding',
+           'is_utf8_inside', 'error_handler']
 
 # %% ../../nbs/engine/e06_encodings.ipynb #1d32682f
 import codecs
 import gzip
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
-from charset_normalizer import from_bytes
 
 from .text import HAN
 
@@ -47,33 +49,93 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-GUESSES = ["gb18030", "big5hkscs", "big5", "cp1252"]
+GUESSES = ["gb18030", "big5hkscs", "big5"]
 _FOREIGN, _HAN = re.compile(r"[^\x00-\x7f]"), re.compile(f"[{HAN}]")
 
 # %% ../../nbs/engine/e06_encodings.ipynb #5aa9459c
-def _likely(data: bytes, candidates: list[str]) -> Iterator[tuple[str, str]]:
-    "Encoding and text, as `charset-normalizer` finds them likely; up to three bytes of a cut character are left out."
-    for end in range(4):
-        best = from_bytes(data[: len(data) - end], cp_isolation=candidates, threshold=1.0).best()
-        if best is not None:
-            yield best.encoding, str(best)
+_COMMON = frozenset(
+    "的是不一了有我在人这大国个上到房中间和要来没店为就年酒以很说时本们好还也会地出多后书发家务作住看都对经下可过服生业能点小么他得行前日实理电开天工去用当部新进子于成方面全里现而自入月"
+    "定次事员水差民然道同太者价但市分之感高建觉如长所其主心重内给问只学设外最动样文比程话台客产想度总意元着关政机那等合法体加第明展提公与门通什知三力结两种起些从收无星常打区果场车再因买"
+    "情位报已费真化平品非题十社济记早格单才你此美制东农餐级将调又西并二强几应正气把解让表管性别特被较各系安华评回资企交晚施望手目议网金老且改更相利四接少代该携任万量楼期名党己求质北直办"
+    "容路南标基军活张使海导先干论由联近般放口受馆反难订信空完世向原做处见头保省推五宾物便及怎委科达决她视周象床认整件计钱走读风今增京立持广领统际共取欢思写态喜半拉司换女极战预失技算选快"
+    "准队错旧音条字候界义像何术山值连根送至教告居户环带育志装深商组院马局友观边江味您"  # most frequent first
+    "這國個間來沒爲說時們還會後書發務對經過業點麼實電開當進於裏現員價覺長內給問學設動樣話臺產總關機體與門結兩種從無區場車買報費題濟記單東農級將調並強幾應氣讓別較華評資議網該攜萬樓黨質辦"
+    "標軍張導幹論聯館難訂處見頭賓達決視牀認計錢讀風廣領統際歡寫態換極戰預選準隊錯舊條義術連戶環帶裝組馬觀邊"  # in traditional characters
+    "，。、！？：；“”‘’（）《》【】「」『』…—·～％　"
+)
+_KANA = frozenset(map(chr, range(0x3041, 0x3100)))  # in GB2312 too, at the same places as in Japan
+_WESTERN = frozenset("°£€©®™–—‘’“”„‚«»…·•×÷±½¼¾²³µ§¡¿†‰\xa0")
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00001
+def _is_everyday(sign: str) -> bool:
+    "Is this a character of the first level of GB2312 or Big5?"
+    simplified, traditional = sign.encode("gb2312", "ignore"), sign.encode("big5", "ignore")
+    return b"" < simplified < b"\xd8" or b"" < traditional < b"\xc9"
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00002
+def _as_chinese(text: str) -> float:
+    "How usual the signs beyond ASCII are in Chinese: common ones 1, others of the first level 0.3."
+    found, score = Counter(_FOREIGN.findall(text)), 0.0
+    for sign, count in found.items():
+        if sign in _COMMON:
+            score += count
+        elif _HAN.match(sign):
+            score += 0.3 * count * _is_everyday(sign)
+        elif (
+            sign in _KANA
+            or sign == "\ufffd"
+            or unicodedata.category(sign) in ("Cc", "Cn", "Co", "Cs")
+        ):
+            score -= 2 * count
+    return score / max(1, found.total())
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00003
+_RUN = re.compile(r"([A-Za-z]?)([^\x00-\x7f]+)(?=([A-Za-z]?))")
+
+
+def _as_western(text: str) -> float:
+    "How usual the signs beyond ASCII are in Western text: letters beside plain letters, and known signs."
+    score = total = 0
+    for before, run, following in _RUN.findall(text):
+        total += len(run)
+        for sign in run:
+            letter = len(run) < 3 and sign.isalpha() and (before or following)
+            shouts = before.islower() and sign.isupper()
+            known = sign in _WESTERN or run in ("à", "À", "é", "è", "ó", "á")  # words of one letter
+            score += 1 if known or letter and not shouts else -1
+    return score / max(1, total)
 
 # %% ../../nbs/engine/e06_encodings.ipynb #170a68ac
+def _wide_encoding(data: bytes) -> str | None:
+    "UTF-16 without a mark: every second byte is zero, or its characters are usual ones."
+    even = data[: len(data) // 2 * 2]
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = even.decode(encoding, "replace")
+        plain = sum(" " <= sign <= "~" or sign in "\t\r\n" for sign in text)
+        foreign = len(_FOREIGN.findall(text))
+        usual = max(_as_chinese(text), _as_western(text)) * foreign
+        if text and plain + usual >= 0.6 * len(text) and "\0" not in text:
+            return encoding
+    return None
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00005
 def guess_encoding(
     data: bytes,  # Some lines that are not UTF-8
 ) -> str:  # Name of a Python codec
-    "Guess among the encodings of Chinese and of Western Europe; Latin-1, which fits every byte, comes last."
-    whole = data[: data.rfind(b"\n") + 1]
-    whole = data if whole.isascii() else whole
-    if 200 * whole.count(0) >= len(whole):
-        for encoding, _ in _likely(whole, ["utf_16_le", "utf_16_be"]):
-            return encoding.replace("_", "-")
-    for candidates in (GUESSES, ["cp1252"]):
-        for encoding, text in _likely(whole.replace(b"\0", b""), candidates):
-            mostly_han = 2 * len(_HAN.findall(text)) >= len(_FOREIGN.findall(text))
-            if encoding == "cp1252" or mostly_han:
-                return encoding.replace("_", "-")
-    return "latin-1"
+    "Guess among the encodings of Chinese and of Western Europe; UTF-8, which will not fit, where none gives usual text."
+    if wide := _wide_encoding(data):
+        return wide
+    end = data.rfind(b"\n") + 1
+    whole = data if data[:end].isascii() else data[:end]
+    scores = {}
+    for encoding in GUESSES:
+        text = whole.decode(encoding, "replace")
+        scores[encoding] = _as_chinese(text.removesuffix("\ufffd"))
+    best, western = max(scores, key=scores.get), _as_western(whole.decode("cp1252", "replace"))
+    if western >= 0.5 and western + 0.2 >= scores[best]:
+        return "cp1252"
+    few = len(whole) - len(whole.decode("ascii", "ignore")) < 10
+    return best if scores[best] >= (0.25 if few else 0.45) else "utf-8"
 
 # %% ../../nbs/engine/e06_encodings.ipynb #b19cbbb0
 _DECLARED = re.compile(rb"(?:charset|encoding|coding)\s*[=:]\s*[\"']?([A-Za-z0-9_.:-]{1,40})")
@@ -128,43 +190,100 @@ def declared_encoding(
 # %% ../../nbs/engine/e06_encodings.ipynb #5fa763d4
 PROBE = 1 << 24  # Bytes of a file that decide on its encoding
 
+# %% ../../nbs/engine/e06_encodings.ipynb #enc2aa001
+def _passes_by_chance(data: bytes) -> bool:
+    "A few characters of GBK that are valid UTF-8, and nothing usual there: 没什么, 联通."
+    if len(data) > 4096 or data.isascii() or not decodes_as(data, "utf-8"):
+        return False
+    there = data.decode("utf-8", "ignore")
+    here = data.decode("gb18030", "replace")
+    return _as_chinese(here) >= 0.75 and max(_as_chinese(there), _as_western(there)) < 0.3
+
 # %% ../../nbs/engine/e06_encodings.ipynb #dcb8110b
-def _first_foreign_block(path: Path, block: int = 1 << 16) -> bytes | None:
-    "None where all is UTF-8, or was until one bad byte; else lines around the first byte that is not."
-    decoder, before, seen = codecs.getincrementaldecoder("utf-8")(), b"", 0
+def _votes(line: bytes) -> tuple[int, int]:
+    "How many bytes beyond ASCII are proper UTF-8, and how many are not."
+    beyond = len(line) - len(line.decode("ascii", "ignore"))
+    if _passes_by_chance(line):
+        return 0, beyond
+    sound = line.decode("utf-8", "ignore")
+    bad = len(line) - len(sound.encode())
+    return beyond - bad, bad
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00006
+def _strange_lines(path: Path, block: int = 1 << 16) -> bytes | None:
+    "None where UTF-8 has more votes than all else; else the lines that are not UTF-8."
+    ours, theirs, strange, rest = 0, 0, [], b""
     with open_packed(path) as file:
         for _ in range(PROBE // block):
             data = file.read(block)
+            cut = data.rfind(b"\n") + 1 if len(data) == block else len(data)
+            data, rest = rest + data[:cut], data[cut:]
             try:
-                text = decoder.decode(data, final=not data)
-            except UnicodeDecodeError as error:
-                seen += len(_FOREIGN.findall(error.object[: error.start].decode("utf-8")))
-                return None if seen > 2 else before[before.rfind(b"\n") + 1 :] + data
-            if not data or max(data[::2].count(0), data[1::2].count(0)) > len(data) / 4:
-                return data or None
-            seen += len(_FOREIGN.findall(text)) if seen < 3 else 0
-            before = data
-    return None
+                ours += (len(data) - len(data.decode("utf-8"))) * 3 // 2
+            except UnicodeDecodeError:
+                for line in data.splitlines(keepends=True):
+                    good, bad = _votes(line)
+                    damaged = good >= 4 * bad
+                    ours += good * (damaged or not bad)
+                    theirs += 0 if damaged else good + bad
+                    strange += [line] * (not damaged and sum(map(len, strange[-999:])) < block)
+            if not data and not rest:
+                break
+    return b"".join(strange) if theirs > ours else None
 
 # %% ../../nbs/engine/e06_encodings.ipynb #b0c84400
 _UNLABELLED = (".txt", ".csv", ".jsonl")  # what stands at their start is text and no label
 
 # %% ../../nbs/engine/e06_encodings.ipynb #846bd541
+class Evidence(NamedTuple):
+    "An encoding, and how it is known."
+
+    encoding: str  # Name of a Python codec
+    known_by: str  # `mark`, `bytes` (all or most are valid UTF-8), `label`, or `guess`
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00007
+def encoding_evidence(
+    path: str | Path,  # A text file, perhaps `.gz` or `.zst`
+) -> Evidence:  # The encoding, and how it is known
+    "A byte order mark, else UTF-8 if most bytes agree, else what markup says, else a guess."
+    path = Path(path)
+    with open_packed(path) as file:
+        start = file.read(1 << 16)
+    for mark, encoding in BOMS.items():
+        if start.startswith(mark):
+            return Evidence(encoding, "mark")
+    if (b"\0" in start or not decodes_as(start, "utf-8")) and (wide := _wide_encoding(start)):
+        return Evidence(wide, "guess")
+    strange = _strange_lines(path)
+    if strange is None and not _passes_by_chance(start):
+        return Evidence("utf-8", "bytes")
+    strange = strange or start
+    labels = () if file_kind(path) in _UNLABELLED else (named_encoding(start),)
+    if label := declared_encoding(strange, *labels):
+        return Evidence(label, "label")
+    return Evidence(guess_encoding(strange), "guess")
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00008
 def detect_encoding(
     path: str | Path,  # A text file, perhaps `.gz` or `.zst`
 ) -> str:  # Name of a Python codec
-    "The encoding of a file: a byte order mark, else UTF-8 if the bytes agree, else what markup says, else a guess."
-    path = Path(path)
-    with open_packed(path) as file:
-        start = file.read(1024)
-    for mark, encoding in BOMS.items():
-        if start.startswith(mark):
-            return encoding
-    foreign = _first_foreign_block(path)
-    if foreign is None:
-        return "utf-8"
-    labels = () if file_kind(path) in _UNLABELLED else (named_encoding(start),)
-    return declared_encoding(foreign, *labels) or guess_encoding(foreign)
+    "The encoding of a file, see `encoding_evidence`."
+    return encoding_evidence(path).encoding
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00011
+def is_utf8_inside(
+    text: str,  # A line, decoded
+    encoding: str,  # What it was decoded with
+) -> bool:  # Whether it would read better as UTF-8
+    "Is this a line of UTF-8 in a file of another encoding?"
+    if text.isascii() or encoding.startswith("utf"):
+        return False
+    try:
+        other = text.encode(encoding).decode("utf-8")
+    except UnicodeError:
+        return False
+    ours, theirs = (max(_as_chinese(side), _as_western(side)) for side in (text, other))
+    return theirs > (ours + 0.2 if encoding in GUESSES else 0)
 
 # %% ../../nbs/engine/e06_encodings.ipynb #f920db3c
 ANY_BYTE = "llm_practice.any_byte"  # Name of an error handler for codecs

@@ -68,6 +68,7 @@ _INLINE = frozenset(
         "rt",
     )
     + ("ruby", "s", "small", "span", "strong", "sub", "sup", "tt", "u")
+    + tuple("acronym big data del img ins label nobr samp strike time var wbr".split())
 )
 
 # %% ../../nbs/engine/e08_formats.ipynb #44dfc5a2

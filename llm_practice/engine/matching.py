@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .text import CHINESE, DIGIT, LETTER, MARK, SPACE, kinds
+from .text import ALNUM, CHINESE, DIGIT, LETTER, MARK, SPACE, kinds
 
 # %% ../../nbs/engine/e18_matching.ipynb #1370f26a
 WALL = 0xFFFF  # The sign of white space; no character has this number
@@ -34,6 +34,10 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     kind[[ord(point) for point in ".．·"]] = _POINT
     signs = np.arange(0x110000, dtype=np.uint32)
     signs[[WALL, WALL - 1]] = 0xFFFD
+    narrow = [sign for sign in range(0x21, 0x7F) if not found[sign] & ALNUM and chr(sign) != "."]
+    signs[narrow] = np.array(narrow) + 0xFEE0  # dictionaries have wide ones
+    for sign, wide in zip("\"'-[]{}", "“‘—（）（）"):
+        signs[ord(sign)] = ord(wide)
     for number, sign in ((_DIGIT, "0"), (_LETTER, "a"), (_WALL, chr(WALL)), (_MARK, chr(WALL - 1))):
         signs[kind == number] = ord(sign)
     return kind, signs

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from .checks import check_choice, numbered_names
 from .documents import dialogue_text
-from .encodings import ANY_BYTE, error_handler, find_codec
+from .encodings import ANY_BYTE, error_handler, find_codec, is_utf8_inside
 from .text import replace_surrogates
 
 # %% ../../nbs/engine/e07_rows.ipynb #03130a13
@@ -78,9 +78,7 @@ class ReadOptions:
     column: str = "text"  # Where the text is
     unit: str = "line"  # One document of a .txt file: `line` or `file`
     encoding: str | None = None  # A codec; None to detect it
-    errors: str = (
-        "strict"  # `strict`: bytes that cannot be decoded are reported; `replace`: they become �
-    )
+    errors: str = "strict"  # `strict`: bytes that cannot be decoded are reported; `replace`: they become �; `few`: only one in a hundred
     columns: tuple[str, ...] | None = None  # Columns that are needed; None for all
     span: tuple[int, int] | None = (
         None  # A part of the file: bytes of plain lines, row groups of a .parquet file
@@ -94,7 +92,7 @@ class ReadOptions:
                 f"delimiter={self.delimiter!r} parts no columns: use one sign, such as , ; | or a tab"
             )
         check_choice("unit", self.unit, ("line", "file"))
-        check_choice("errors", self.errors, ("strict", "replace"))
+        check_choice("errors", self.errors, ("strict", "replace", "few"))
         if self.encoding is not None and find_codec(self.encoding) is None:
             raise ValueError(
                 f"encoding={self.encoding!r} is unknown: use a Python codec such as utf-8, gb18030, big5"
@@ -121,16 +119,21 @@ def _raw(text: str, encoding: str) -> bytes | None:
         return None
 
 # %% ../../nbs/engine/e07_rows.ipynb #065c7fad
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
 def sound_text(
     text: str,  # As `error_handler` left it
     encoding: str,  # What it was decoded with
-    errors: str,  # `strict` or `replace`
+    errors: str,  # `strict`, `replace` or `few`
 ) -> str | BadRow:  # The text, or what is wrong with it
     "The text if every byte of it could be decoded; with `replace`, � stands for what could not."
     bad = _half(text)
+    if bad is None and is_utf8_inside(text, encoding):
+        return BadRow(f"a line of utf-8 in a file of {encoding}", _raw(text, encoding))
     if bad is None:
         return text
-    if errors == "replace":
+    if errors == "replace" or errors == "few" and 100 * len(_HALVES.findall(text)) <= len(text):
         return replace_surrogates(text)
     return BadRow(
         f"not {encoding} (byte 0x{ord(text[bad]) & 0xFF:02x} at character {bad + 1}): damaged, mixed, or in another "
@@ -247,7 +250,7 @@ def json_row(
         if line.count(f'"{options.column}"') > 1 and _is_twice(line, options.column):
             return BadRow(f"two values are called {options.column!r}")
         if _ESCAPED_HALF.search(line) and _half(json.dumps(value, ensure_ascii=False)) is not None:
-            if options.errors != "replace":
+            if options.errors == "strict":
                 return BadRow("an escape gives half a character; pass errors='replace'")
             value = _mended(value)
     except json.JSONDecodeError as error:

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['HAN_RANGES', 'HAN', 'SPACELESS_RANGES', 'SPACE', 'LINE', 'ALNUM', 'LETTER', 'DIGIT', 'UPPER', 'MARK', 'PUNCTUATION',
            'SYMBOL', 'CHINESE', 'SPACELESS', 'KEY', 'ODD', 'kinds', 'code_points', 'in_pieces', 'join_surrogates',
-           'replace_surrogates', 'mix_bits', 'SliceHasher', 'stable_hash', 'fold', 'exact_keys', 'exact_key']
+           'replace_surrogates', 'mix_bits', 'SliceHasher', 'stable_hash', 'spell_signs', 'fold', 'exact_keys',
+           'exact_key']
 
 # %% ../../nbs/engine/e01_text.ipynb #6851d29d
 import functools
@@ -184,6 +185,19 @@ def stable_hash(
     data = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=bits // 8).digest(), "big")
 
+# %% ../../nbs/engine/e01_text.ipynb #key000001
+_SPOKEN = {"!=": "≠", "′": "^′", "″": "^^″"}
+_MEANT = re.compile("[²³¹⁰⁴-⁹⁺⁻ⁿ]+|[′″]|!=")
+
+# %% ../../nbs/engine/e01_text.ipynb #key000002
+def spell_signs(
+    text: str,  # Any string
+) -> str:  # With ^2 for ², and signs of minutes, seconds and inequality that stay
+    "Write signs that carry meaning, and that folding would lose, as signs that stay."
+    if "!=" not in text and (text.isascii() or not _MEANT.search(text)):
+        return text
+    return _MEANT.sub(lambda found: _SPOKEN.get(found[0], "^" + found[0]), text)
+
 # %% ../../nbs/engine/e01_text.ipynb #db9462a5
 def fold(
     text: str,  # Any string
@@ -220,7 +234,7 @@ def exact_keys(
     "Keys that are equal for texts that differ only in case, width, spaces and punctuation."
     keys = []
     for piece in in_pieces(texts):
-        folded = [fold(text) for text in piece]
+        folded = [fold(spell_signs(text)) for text in piece]
         codes, ends = code_points(folded)
         found = kinds().take(codes)
         kept = (found & KEY) != 0

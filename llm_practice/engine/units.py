@@ -109,9 +109,9 @@ def even_ranges(
 
 # %% ../../nbs/engine/e32_units.ipynb #f51eca30
 def _options(source: SourceEntry, unit: Unit) -> ReadOptions:
-    "How a unit of a file is read: bytes that cannot be decoded become U+FFFD."
+    "How a unit of a file is read: few bytes that cannot be decoded become U+FFFD, many are a problem of their row."
     how = {"span": unit.span, "delimiter": source.delimiter}
-    return ReadOptions(source.text, source.document, unit.encoding, "replace", **how)
+    return ReadOptions(source.text, source.document, unit.encoding, "few", **how)
 
 # %% ../../nbs/engine/e32_units.ipynb #34c4e2b5
 def _names_of(path: Path, encoding: str | None) -> dict[str, None]:
