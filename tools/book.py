@@ -363,7 +363,9 @@ def check_exports() -> None:
         if p.name != "__init__.py" and relative(kept.get(p, "")) != relative(text)
     )
     orphans = sorted(
-        str(p) for p in kept if p.name not in ("__init__.py", "_modidx.py") and p not in fresh
+        str(p)
+        for p in kept
+        if p.name not in ("__init__.py", "__main__.py", "_modidx.py") and p not in fresh
     )
     if stale or orphans:
         sys.exit(
