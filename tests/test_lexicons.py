@@ -37,13 +37,10 @@ def test_missing_packages_are_named(package, call, monkeypatch):
         call()
 
 
-@pytest.mark.parametrize("module, call, words", [
-    ("pypinyin.phrases_dict", lambda: pinyin_reader.__wrapped__(), "Install it: pip install pypinyin"),
-])  # fmt: skip
-def test_missing_modules_are_named(module, call, words, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=words):
-        call()
+def test_a_broken_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypinyin.phrases_dict", None)
+    with pytest.raises(ImportError, match="importing pypinyin.phrases_dict failed"):
+        pinyin_reader.__wrapped__()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
