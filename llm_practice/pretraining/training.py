@@ -194,7 +194,8 @@ class TrainingRun:
 def _check_weights(run: TrainingRun) -> None:
     "Raise `FloatingPointError` for a trained weight that is not finite: nothing of it may be kept."
     for name, p in run.model.named_parameters():
-        if p.requires_grad and not p.isfinite().all():
+        ends = p.detach().aminmax() if p.requires_grad and p.numel() else ()  # nan is both
+        if any(not end.isfinite() for end in ends):
             raise FloatingPointError(f"{name} is not finite after step {run.step}: lower lr")
 
 # %% ../../nbs/pretraining/17_training.ipynb #a52017de
