@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Score', 'repeated_parts', 'drop_parts', 'jaccard', 'shingles', 'collision_probability', 'optimal_bands',
-           'NearDuplicates', 'near_duplicates', 'deduplicate', 'BloomFilter', 'embed', 'contamination', 'decontaminate']
+           'NearDuplicates', 'near_duplicates', 'near_groups', 'deduplicate', 'BloomFilter', 'embed', 'contamination',
+           'decontaminate']
 
 # %% ../../nbs/data/10_dedup.ipynb #b47d52cb
 import hashlib
@@ -177,6 +178,18 @@ def near_duplicates(
     exact = np.concatenate([exact, np.ones(len(equal))])
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return NearDuplicates(pairs[order], exact[order], _clusters(pairs, len(texts)))
+
+# %% ../../nbs/data/10_dedup.ipynb #6f8c9d59
+def near_groups(
+    dataset: Dataset,  # Rows to divide
+    text: str = "text",  # Column to compare
+    threshold: float = 0.7,  # Texts with at least this Jaccard index are near copies
+) -> Dataset:  # With a column `group`: equal for near copies, and for copies of those
+    """Number the groups of near copies, for `split(…, text="group", key=str)` of `data.batching`."""
+    numbers = np.arange(len(dataset))
+    for rows in near_duplicates(dataset[text][:], threshold).clusters:
+        numbers[rows] = min(rows)
+    return dataset.add_column("group", numbers)
 
 # %% ../../nbs/data/10_dedup.ipynb #3415c38d
 Score = str | Callable[[dict], float]
