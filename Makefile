@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .DEFAULT_GOAL := help
 BENCHES := $(basename $(notdir $(wildcard bench/*.py)))
 
-.PHONY: help book test lab site serve bench outputs constraints clean $(BENCHES:%=bench-%)
+.PHONY: help book test export lab site serve bench outputs constraints clean $(BENCHES:%=bench-%)
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ help: ## show this list
 $(STAMP): settings.ini constraints.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=/path/to/python3")'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@echo "Installing into $(VENV) (several minutes and about 2 GB the first time)"
+	@echo "Installing into $(VENV) (several minutes and about 3 GB the first time)"
 	@$(RUN) -m pip install --quiet --upgrade pip
 	@$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev,packaged,text,scale]"
 	@$(RUN) -m pip install --quiet --no-deps $(FILES)
@@ -33,6 +33,9 @@ book: $(STAMP) ## run the chapters that changed, render the site to _docs/, chec
 test: book ## the book, then nbdev's checks and tests/
 	@$(RUN) tools/book.py check
 	@$(RUN) -m pytest $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist loadfile)
+
+export: $(STAMP) ## bring the library into step with nbs/
+	@$(VENV)/bin/nbdev_export
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(RUN) -m jupyterlab nbs

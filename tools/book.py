@@ -369,7 +369,7 @@ def check_exports() -> None:
     )
     if stale or orphans:
         sys.exit(
-            f"not in step with the notebooks: {', '.join(stale + orphans)} in {library.name}/: run `nbdev_export`"
+            f"not in step with the notebooks: {', '.join(stale + orphans)} in {library.name}/: run `make export`"
         )
 
 
