@@ -137,6 +137,8 @@ def _is_file(path: Path) -> bool:
 # %% ../nbs/appendix/39_commands.ipynb #f5e199c3
 def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
     "A recipe for the files that a command was given."
+    from llm_practice.engine.text import join_surrogates
+
     source = {"name": "input", "files": list(args.inputs), "text": args.text}
     source |= {"document": args.document} if args.document != "line" else {}
     source |= {"encoding": args.encoding} if args.encoding else {}
@@ -144,7 +146,7 @@ def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
         source["delimiter"] = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
     if getattr(args, "language", None) in ("en", "zh"):
         source["language"] = args.language
-    return {"name": Path(args.output).stem, "sources": [source], "steps": steps}
+    return {"name": join_surrogates(Path(args.output).stem), "sources": [source], "steps": steps}
 
 # %% ../nbs/appendix/39_commands.ipynb #815f1d56
 def _check_names(args: argparse.Namespace, output: Path) -> None:
@@ -401,6 +403,8 @@ def main(
 ) -> int:  # 0 done, 1 the run could not go on, 2 wrong arguments or recipe, 130 interrupted
     "Run the command line."
     args = command_parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a name in another encoding, a console without →
+        sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault(
         "ARROW_DEFAULT_MEMORY_POOL", "system"
     )  # Gives memory back at once; must be set before Arrow is imported

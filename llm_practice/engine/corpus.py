@@ -56,7 +56,8 @@ def _source_counts(
         "name": source.name,
         **about,
         **counts,
-        "input": {k: v for k, v in facts.items() if k not in about},
+        **({"passed": facts["passed"]} if "passed" in facts else {}),
+        "input": {k: v for k, v in facts.items() if k not in (*about, "passed")},
     }
 
 # %% ../../nbs/engine/e35_corpus.ipynb #950e4a12
@@ -111,7 +112,7 @@ def manifest_of(
         "shards": data,
         "removed": removed,
         "recipe": recipe.as_dict(),
-        "inputs": inputs,
+        "inputs": [{k: v for k, v in facts.items() if k != "passed"} for facts in inputs],
         "versions": package_versions(),
     }
 

@@ -6,6 +6,7 @@
 __all__ = ['check_results', 'planned_reading', 'run_summary', 'nothing_read']
 
 # %% ../../nbs/engine/e48_messages.ipynb #b2ca2b58
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from .export import WRITTEN, check_free
 from .files import check_outputs
 from .recipe import Recipe, RecipeError
-from .units import Loader, expand, file_form, plan
+from .units import Loader, file_form, plan
 
 # %% ../../nbs/engine/e48_messages.ipynb #29df9bb2
 def check_results(
@@ -41,25 +42,40 @@ def planned_reading(
 ) -> list[str]:  # A line for each file
     "What a run would read, and how; raises `RecipeError` for what is not there."
     recipe, lines = Recipe.read(recipe), []
-    for source, facts in zip(recipe.sources, plan(recipe, loader)[1]):
+    units, inputs = plan(recipe, loader)
+    paths = {(u.source, u.name): u.path for unit in units for u in unit.parts or (unit,)}
+    for source, facts in zip(recipe.sources, inputs):
         if not source.files:
             lines.append(f"would read   {source.name}: {facts['rows']:,} rows")
-        for path, known in zip(expand(source.files or (), recipe.folder), facts.get("files", ())):
+        for known in facts.get("files", ()):
+            path = Path(paths[source.name, known["path"]])
             form = file_form(source, path, known.get("encoding"))
             how = [f"{known['bytes']:,} bytes", form.get("encoding", "")]
             how += [f"separator {form['delimiter']!r}"] if "delimiter" in form else []
             how += [f"columns {', '.join(form['columns'])}"] if "columns" in form else []
             lines.append(f"would read   {known['path']}: {', '.join(filter(None, how))}")
+        lines += [f"passed over  {one['path']}: {one['reason']}" for one in facts.get("passed", ())]
     return lines
+
+# %% ../../nbs/engine/e48_messages.ipynb #d3f00938
+def _passed_over(manifest: dict[str, Any]) -> list[str]:
+    "What lay among the files and was not read, a line for each reason."
+    passed = [one["reason"] for facts in manifest["sources"] for one in facts.get("passed", ())]
+    reasons = Counter(reason.partition(":")[0] for reason in passed)
+    kinds = Counter(r.partition(": ")[2] for r in passed if r.startswith("kind not read"))
+    some = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(5))
+    more = {"kind not read": f" ({some}{', …' * (len(kinds) > 5)})"}
+    return [f"{n:>12,}  passed over, {why}{more.get(why, '')}" for why, n in reasons.most_common()]
 
 # %% ../../nbs/engine/e48_messages.ipynb #f88eee74
 def _found_out(manifest: dict[str, Any]) -> dict[str, int]:
-    "How many files are in another encoding than UTF-8, or have another separator than the comma."
+    "How many files are in another encoding than UTF-8, have another separator than the comma, or are empty."
     found: dict[str, int] = {}
     for file in (file for facts in manifest["inputs"] for file in facts.get("files", ())):
         encoding, sign = file.get("encoding", "utf-8"), file.get("delimiter", ",")
         how = [] if encoding.startswith("utf-8") else [f"read as {encoding} (see --encoding)"]
         how += [] if sign == "," else [f"parted by {sign!r} (see --delimiter)"]
+        how += [] if file["bytes"] else ["empty"]
         if how:
             found[", ".join(how)] = found.get(", ".join(how), 0) + 1
     return found
@@ -73,6 +89,7 @@ def run_summary(
     "What a run did, in a few lines."
     lines = [f"{sum(source['read'] for source in manifest['sources']):>12,}  documents read"]
     lines += [f"{n:>12,}  of the files {how}" for how, n in _found_out(manifest).items()]
+    lines += _passed_over(manifest)
     for step in manifest["steps"]:
         if step["removed"]:
             lines.append(f"{step['removed']:>12,}  {step['step']}")

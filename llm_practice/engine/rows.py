@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from .checks import check_choice, numbered_names
 from .documents import dialogue_text
 from .encodings import ANY_BYTE, error_handler, find_codec, is_utf8_inside
+from .files import arrow_source
 from .text import replace_surrogates
 
 # %% ../../nbs/engine/e07_rows.ipynb #03130a13
@@ -409,7 +410,7 @@ def parquet_rows(
     options: ReadOptions,  # `span` is a range of row groups
 ) -> Iterator[tuple[int, dict | BadRow, str]]:
     "Rows of a Parquet file, read row group by row group."
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    with pq.ParquetFile(arrow_source(path), pre_buffer=False) as file:
         names = file.schema_arrow.names
         if names.count(options.column) != 1:
             raise NoColumn(None, options.column, names)

@@ -42,6 +42,7 @@ from llm_practice.engine.recipe import (
 )
 from .shards import REMOVED, Shard, kept_schema, shard_plan, write_shard
 from .stages import Job, Stage, compare, run_unit, stages_of
+from .text import join_surrogates
 from .units import Loader, Unit, chance, expand, plan
 from .workers import Local, Ray
 
@@ -57,7 +58,7 @@ def beginning(
     changed = {path: os.stat(path).st_mtime_ns for path in sorted(paths)}
     state = {
         "recipe": recipe.as_dict(),
-        "inputs": inputs,
+        "inputs": [{k: v for k, v in facts.items() if k != "passed"} for facts in inputs],
         "versions": package_versions(),
         "code": code,
         "changed": changed,
@@ -115,10 +116,12 @@ def _check_places(recipe: Recipe, output: Path, overwrite: bool) -> None:
     "Raise `FolderError` for a folder that holds, or lies in, what is read, or that holds what no run has made."
     if output.is_file():
         raise FolderError(f"{output}: {_NO_FOLDER}")
+    if (printable := join_surrogates(str(output))) != str(output):
+        raise FolderError(f"{printable}: the name of a result must be UTF-8: use another name")
     inputs = [
         recipe.folder / Path(name).expanduser() for s in recipe.sources for name in s.files or ()
     ]
-    files = [path for s in recipe.sources if s.files for path in expand(s.files, recipe.folder)]
+    files = [path for s in recipe.sources if s.files for path in expand(s.files, recipe.folder)[0]]
     try:
         check_outputs([output], inputs)
         check_outputs([output / "data" / "part-00000.parquet"], inputs)
