@@ -192,17 +192,17 @@ def _run_recipe(
     "Run a recipe and put the result where the arguments say: with columns that steps added, or other rows made of a corpus."
     from llm_practice.engine.corpus import strangers
     from llm_practice.engine.export import save_rows
-    from llm_practice.engine.messages import nothing_read, run_summary
+    from llm_practice.engine.messages import known_types, nothing_read, run_summary
 
     if args.dry_run:
         return _dry_run(args, recipe, Path(args.output).expanduser())
     output, column = Path(args.output).expanduser(), getattr(args, "text", "text")
     corpus = _make(args, recipe, output, **engine)
+    save = partial(save_rows, overwrite=args.overwrite, stored=known_types(recipe))
     if _is_file(output):
-        found = partial(rows, corpus) if rows else corpus.rows
-        save_rows(found, output, column, added, args.overwrite)
+        save(partial(rows, corpus) if rows else corpus.rows, output, column, added)
     if getattr(args, "removed", None):
-        save_rows(partial(corpus.rows, "removed"), args.removed, column, (), args.overwrite)
+        save(partial(corpus.rows, "removed"), args.removed, column)
     if not args.quiet:
         print(
             run_summary(

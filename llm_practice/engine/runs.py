@@ -29,7 +29,7 @@ from llm_practice.engine.corpus import (
     package_versions,
     strangers,
 )
-from .files import check_outputs, publish, read_json, sync, write_json
+from .files import check_outputs, publish, read_json, sha256, sync, write_json
 from .progress import Progress
 from llm_practice.engine.recipe import (
     RECIPE_STEPS,
@@ -108,7 +108,7 @@ def _refuse_strangers(output: Path) -> None:
     if found := strangers(output):
         raise FolderError(
             f"{output}: this folder holds {', '.join(found[:3])}{' …' * (len(found) > 3)}, "
-            "which no run has made: use a new or empty folder"
+            "which no run has made, or somebody has changed: use a new or empty folder"
         )
 
 # %% ../../nbs/engine/e36_runs.ipynb #f97d4d5a
@@ -380,7 +380,8 @@ def _write_result(
     examples = _first_rows(units, history[-1], work / f"stage-{len(history) - 1}")
     with publish(final / "README.md") as part:
         part.write_text(data_card(manifest, examples), encoding="utf-8")
-    write_json(final / "manifest.json", manifest)
+    texts = {name: sha256(final / name) for name in ("README.md", "recipe.yaml")}
+    write_json(final / "manifest.json", {**manifest, "texts": texts})
 
 # %% ../../nbs/engine/e36_runs.ipynb #2e968d06
 def run_recipe(
