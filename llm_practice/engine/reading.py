@@ -198,6 +198,8 @@ def rows_of(
     except (EOFError, OSError, UnicodeError, zlib.error, pa.ArrowException) as error:
         after = f" after line {number}" if number else ""
         reason = f"damaged {path.suffix} file{after}, {error}"
+        if "too much memory" in str(error):
+            reason = "packed with a window of more than 128 MB (zstd --long): unpack it with zstd -d --long=31"
         raise UnreadableRest(number and number + 1, reason) from None
 
 # %% ../../nbs/engine/e09_reading.ipynb #144a6d3d

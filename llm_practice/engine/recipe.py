@@ -144,6 +144,7 @@ _KINDS = {
     "dict_type": "a mapping",
     "list_type": "a list",
     "sequence_str": "a list",
+    "is_instance_of": "a list",
     "model_type": "a mapping",
 }
 

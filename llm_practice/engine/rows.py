@@ -81,9 +81,7 @@ class ReadOptions:
     encoding: str | None = None  # A codec; None to detect it
     errors: str = "strict"  # `strict`: bytes that cannot be decoded are reported; `replace`: they become �; `few`: only one in a hundred
     columns: tuple[str, ...] | None = None  # Columns that are needed; None for all
-    span: tuple[int, int] | None = (
-        None  # A part of the file: bytes of plain lines, row groups of a .parquet file
-    )
+    span: tuple[int, int] | None = None  # Bytes of plain lines, row groups of a .parquet file
 
     delimiter: str | None = None  # Between the columns of a .csv file; None to find it out
 
@@ -202,17 +200,17 @@ def span_lines(
     encoding: str,  # One in which a line end is one byte
     options: ReadOptions,  # With a `span`
 ) -> Iterator[tuple[int, str | BadRow]]:
-    "The lines that begin in a span of bytes, with their first byte."
+    "The lines that begin in a span of bytes, with their first byte; a carriage return alone ends one, as in any file of text."
     rest = encoding.removesuffix("-sig")
     handler = error_handler(rest)
     for place, line in _byte_lines(file, *options.span):
         if line is None:
             yield place, BadRow(f"longer than {LONGEST:,} bytes")
-        else:
-            yield (
-                place,
-                sound_text(line.decode(rest if place else encoding, handler), rest, options.errors),
-            )
+            continue
+        for part in line.splitlines(keepends=True) if line.find(b"\r", 0, -2) >= 0 else (line,):
+            text = part.decode(encoding if place == 0 else rest, handler)
+            yield place, sound_text(text, rest, options.errors)
+            place += len(part)
 
 # %% ../../nbs/engine/e07_rows.ipynb #ce2db89a
 def _is_twice(line: str, name: str) -> bool:

@@ -368,9 +368,8 @@ def _write_result(
 ) -> None:
     "Write the shards, what was removed, the recipe, the card and, last, the manifest to `final/`."
     final = work / "final"
-    manifest = manifest_of(
-        recipe, units, inputs, history, *_write_data(recipe, work, history, runner)
-    )
+    data = _write_data(recipe, work, history, runner)
+    manifest = manifest_of(recipe, units, inputs, history, *data)
     for record in final.glob("*/*.json"):
         record.unlink()
     with publish(final / "recipe.yaml") as part:
@@ -395,11 +394,8 @@ def run_recipe(
     """Make a corpus. Killed at any moment and started again, it goes on, and ends in the same bytes.
 
     Raises `RecipeError` for a bad recipe, `FolderError` where the folder cannot be used, else `PipelineError`."""
-    recipe, output, progress = (
-        Recipe.read(recipe),
-        Path(output).expanduser(),
-        progress or Progress(False),
-    )
+    recipe, output = Recipe.read(recipe), Path(output).expanduser()
+    progress = progress or Progress(False)
     _check_places(recipe, output, overwrite)
     units, inputs = plan(recipe, loader)
     begun = beginning(recipe, units, inputs)
