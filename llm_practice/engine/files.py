@@ -111,7 +111,7 @@ def walk_files(
     closed: list[OSError] = []
     files: list[Path] = []
     passed: list[tuple[Path, str]] = []
-    for place, folders, names in os.walk(folder, closed.append):
+    for place, folders, names in os.walk(folder, onerror=closed.append):
         why = {name: _why_passed(Path(place, name)) for name in [*folders, *names]}
         passed += [(Path(place, name), reason) for name, reason in why.items() if reason]
         folders[:] = [name for name in folders if not why[name]]

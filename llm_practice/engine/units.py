@@ -89,7 +89,8 @@ def expand(
         files, others = _named(path)
         if not files:
             near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
-            some = [f"nothing that can be read is there, {p.name}: {why}" for p, why in others[:1]]
+            kinds = f"nothing that can be read is there: files can be {', '.join(SUFFIXES)}"
+            some = [f"{kinds}; {p.name}: {why}" for p, why in others[:1]]
             raise RecipeError(f"files={pattern!r}: {(some or [f'nothing is there.{near}'])[0]}")
         passed.update((os.path.abspath(one), (one, reason)) for one, reason in others)
         for file in files:
