@@ -100,8 +100,6 @@ class ReadOptions:
 # %% ../../nbs/engine/e07_rows.ipynb #d2731e33
 def _half(text: str) -> int | None:
     "Where the text holds something that is no character; None where it is sound."
-    if text.isascii():
-        return None
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -127,11 +125,12 @@ def sound_text(
     errors: str,  # `strict`, `replace` or `few`
 ) -> str | BadRow:  # The text, or what is wrong with it
     "The text if every byte of it could be decoded; with `replace`, � stands for what could not."
-    bad = _half(text)
-    if bad is None and is_utf8_inside(text, encoding):
-        return BadRow(f"a line of utf-8 in a file of {encoding}", _raw(text, encoding))
-    if bad is None:
+    if text.isascii() or (bad := _half(text)) is None and encoding.startswith("utf"):
         return text
+    if bad is None:
+        inside = is_utf8_inside(text, encoding)
+        why = f"a line of utf-8 in a file of {encoding}"
+        return BadRow(why, _raw(text, encoding)) if inside else text
     if errors == "replace" or errors == "few" and 100 * len(_HALVES.findall(text)) <= len(text):
         return replace_surrogates(text)
     return BadRow(
@@ -201,16 +200,18 @@ def span_lines(
     options: ReadOptions,  # With a `span`
 ) -> Iterator[tuple[int, str | BadRow]]:
     "The lines that begin in a span of bytes, with their first byte; a carriage return alone ends one, as in any file of text."
-    rest = encoding.removesuffix("-sig")
-    handler = error_handler(rest)
+    handler = error_handler(rest := encoding.removesuffix("-sig"))
     for place, line in _byte_lines(file, *options.span):
         if line is None:
             yield place, BadRow(f"longer than {LONGEST:,} bytes")
-            continue
-        for part in line.splitlines(keepends=True) if line.find(b"\r", 0, -2) >= 0 else (line,):
-            text = part.decode(encoding if place == 0 else rest, handler)
-            yield place, sound_text(text, rest, options.errors)
-            place += len(part)
+        elif b"\r" not in line:
+            text = line.decode(rest if place else encoding, handler)
+            yield place, text if text.isascii() else sound_text(text, rest, options.errors)
+        else:
+            for part in line.splitlines(keepends=True):
+                text = part.decode(rest if place else encoding, handler)
+                yield place, sound_text(text, rest, options.errors)
+                place += len(part)
 
 # %% ../../nbs/engine/e07_rows.ipynb #ce2db89a
 def _is_twice(line: str, name: str) -> bool:
@@ -246,7 +247,8 @@ def json_row(
     "A line of JSON as a row, or what is wrong with it."
     try:
         value = json.loads(line)
-        if line.count(f'"{options.column}"') > 1 and _is_twice(line, options.column):
+        key = f'"{options.column}"'
+        if line.rfind(key) != line.find(key) and _is_twice(line, options.column):
             return BadRow(f"two values are called {options.column!r}")
         if _ESCAPED_HALF.search(line) and _half(json.dumps(value, ensure_ascii=False)) is not None:
             if options.errors == "strict":
@@ -412,9 +414,8 @@ def parquet_rows(
         names = file.schema_arrow.names
         if names.count(options.column) != 1:
             raise NoColumn(None, options.column, names)
-        columns = (
-            None if options.columns is None else [name for name in options.columns if name in names]
-        )
+        needed = options.columns
+        columns = None if needed is None else [name for name in needed if name in names]
         first, last = options.span or (0, file.num_row_groups)
         number = sum(file.metadata.row_group(i).num_rows for i in range(first))
         for group in range(first, last):
