@@ -31,7 +31,8 @@ def check_results(
             f"{output}: a result can be {kinds}, the first three also with .gz or .zst, or a folder (no dot in its name)"
         )
     others = [Path(removed)] if removed else []
-    check_outputs([output, *others], [Path(name) for name in inputs])
+    work = [output.with_name(f".{output.name}.work")] if one_file else []
+    check_outputs([output, *others, *work], [Path(name) for name in inputs])
     for path in [output, *others] if one_file else others:
         check_free(path, overwrite).absolute().parent.mkdir(parents=True, exist_ok=True)
 

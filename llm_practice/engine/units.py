@@ -314,7 +314,12 @@ def plan(
     list[Unit], list[dict[str, Any]]
 ]:  # All units in order; for each source what it is read from
     "Cut all sources into units. Raises `RecipeError` for what is not there."
-    units, inputs = [], []
+    units, inputs, names = [], [], [source.name for source in recipe.sources]
+    for step, options in recipe.steps:
+        for name in options.get("prefer", ()):
+            if name not in names:
+                near = f"{did_you_mean(name, names)} Sources: {', '.join(names)}."
+                raise RecipeError(f"{step}: prefer={name!r} is no source of this recipe.{near}")
     for source in recipe.sources:
         if source.files:
             pieces, facts = _files_plan(source, recipe.output, recipe.folder)
