@@ -85,7 +85,7 @@ def _found_out(manifest: dict[str, Any]) -> dict[str, int]:
         encoding, sign = file.get("encoding", "utf-8"), file.get("delimiter", ",")
         how = [] if encoding.startswith("utf-8") else [f"read as {encoding} (see --encoding)"]
         how += [] if sign == "," else [f"parted by {sign!r} (see --delimiter)"]
-        how += [] if file["bytes"] else ["empty"]
+        how += [] if file.get("bytes", 1) else ["empty"]
         if how:
             found[", ".join(how)] = found.get(", ".join(how), 0) + 1
     return found
