@@ -123,9 +123,7 @@ class Unit:
     path: str | None = None  # The file
     name: str = ""  # What ids call the file
     encoding: str | None = None  # Of a file of text
-    span: tuple[int, int] | None = (
-        None  # Bytes of plain lines, row groups of a .parquet file, rows of a named source
-    )
+    span: tuple[int, int] | None = None  # Bytes of lines, row groups, rows of a named source
     parts: tuple["Unit", ...] = ()  # Files that are read one after the other
 
 # %% ../../nbs/engine/e32_units.ipynb #e6b7e224
