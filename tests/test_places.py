@@ -100,6 +100,7 @@ def test_a_link_in_the_place_of_a_result_is_kept(home):
         "deep/*.parquet -o deep/out.parquet",
         "in.jsonl -o .",
         "in.jsonl -o old.jsonl/out.txt",
+        "in.jsonl -o out.jsonl --removed .out.jsonl.work/gone.jsonl",
     ],
 )
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])

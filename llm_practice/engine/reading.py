@@ -266,9 +266,10 @@ def progress_bars(
 def _read(
     files: list[tuple], keep: tuple, options: ReadOptions, on_error: str | Callable, once: str = ""
 ) -> Iterator[dict]:
-    "The rows of `read_files`; with `once`, no cache knows them."
+    "The rows of `read_files`; with `once`, no cache knows them. A number of more than 64 bits is kept as text."
+    large = lambda value: type(value) is int and not -(2**63) <= value < 2**63
     for name, number, row, encoding in file_rows(files, options, on_error):
-        kept = {key: row[key] for key in keep}
+        kept = {key: str(row[key]) if large(row[key]) else row[key] for key in keep}
         yield {
             "text": row[options.column],
             **kept,
