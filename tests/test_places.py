@@ -97,6 +97,8 @@ def test_a_link_in_the_place_of_a_result_is_kept(home):
         "deep/x.jsonl -o deep",
         "*.jsonl -o out.jsonl",
         "**/*.jsonl -o deep/new/out.jsonl",
+        "deep/** -o deep/new/out.jsonl",
+        "** -o out.parquet",
         "deep/*.parquet -o deep/out.parquet",
         "in.jsonl -o .",
         "in.jsonl -o old.jsonl/out.txt",

@@ -153,6 +153,8 @@ def _is_read_by(path: Path, pattern: Path) -> bool:
     below = path.relative_to(base).parts
     if any(part.startswith(".") for part in below):
         return False
+    if rest[-1] == "**":
+        return True
     if "**" in rest:
         wanted = "/".join(part for part in rest if part != "**")
         return any(fnmatch.fnmatch("/".join(below[i:]), wanted) for i in range(len(below)))
