@@ -94,6 +94,15 @@ def test_what_is_no_list_and_no_source_is_named(tmp_path):
     for options in ({"keep": 1}, {"keep": None}, {"keep": {"en": 1}}):
         with pytest.raises(RecipeError, match=r"keep=.* does not fit: it takes a list\.$"):
             Recipe.read({"sources": ["bbc-news"], "steps": [{"language": options}]})
+    for files, message in (
+        ({"a": 1}, "it takes a list"),
+        (5, "it takes a list"),
+        ([], "give `name`"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            Recipe.read({"sources": [{"files": files}]})
+    with pytest.raises(RecipeError, match="is unknown. Known: name, description"):
+        Recipe.read({1: 2})
     (tmp_path / "x.txt").write_text("one\n")
     steps = [{"exact_dedup": {"prefer": ["news"]}}]
     sources = [{"name": "new", "files": str(tmp_path / "x.txt")}]
