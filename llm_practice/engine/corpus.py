@@ -223,7 +223,9 @@ def _verify(folder: Path, shards: list[dict[str, Any]]) -> int:
         found = sha256(path) if path.exists() else "no file"
         if found != shard["sha256"]:
             differ = f"sha256 is {found}, the manifest has {shard['sha256']}"
-            raise PipelineError(f"{path}: {differ}: make the corpus again with overwrite")
+            raise PipelineError(
+                f"{path}: {differ}: remove it, and make the corpus again with overwrite"
+            )
     return len(shards)
 
 # %% ../../nbs/engine/e35_corpus.ipynb #d2083bca
