@@ -137,6 +137,8 @@ def _is_file(path: Path) -> bool:
 # %% ../nbs/appendix/39_commands.ipynb #f5e199c3
 def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
     "A recipe for the files that a command was given."
+    from llm_practice.engine.text import join_surrogates
+
     source = {"name": "input", "files": list(args.inputs), "text": args.text}
     source |= {"document": args.document} if args.document != "line" else {}
     source |= {"encoding": args.encoding} if args.encoding else {}
@@ -144,7 +146,7 @@ def _recipe(args: argparse.Namespace, steps: list) -> dict[str, Any]:
         source["delimiter"] = {"tab": "\t", "\\t": "\t"}.get(args.delimiter, args.delimiter)
     if getattr(args, "language", None) in ("en", "zh"):
         source["language"] = args.language
-    return {"name": Path(args.output).stem, "sources": [source], "steps": steps}
+    return {"name": join_surrogates(Path(args.output).stem), "sources": [source], "steps": steps}
 
 # %% ../nbs/appendix/39_commands.ipynb #815f1d56
 def _check_names(args: argparse.Namespace, output: Path) -> None:
@@ -190,17 +192,17 @@ def _run_recipe(
     "Run a recipe and put the result where the arguments say: with columns that steps added, or other rows made of a corpus."
     from llm_practice.engine.corpus import strangers
     from llm_practice.engine.export import save_rows
-    from llm_practice.engine.messages import nothing_read, run_summary
+    from llm_practice.engine.messages import known_types, nothing_read, run_summary
 
     if args.dry_run:
         return _dry_run(args, recipe, Path(args.output).expanduser())
     output, column = Path(args.output).expanduser(), getattr(args, "text", "text")
     corpus = _make(args, recipe, output, **engine)
+    save = partial(save_rows, overwrite=args.overwrite, stored=known_types(recipe))
     if _is_file(output):
-        found = partial(rows, corpus) if rows else corpus.rows
-        save_rows(found, output, column, added, args.overwrite)
+        save(partial(rows, corpus) if rows else corpus.rows, output, column, added)
     if getattr(args, "removed", None):
-        save_rows(partial(corpus.rows, "removed"), args.removed, column, (), args.overwrite)
+        save(partial(corpus.rows, "removed"), args.removed, column)
     if not args.quiet:
         print(
             run_summary(
@@ -401,6 +403,8 @@ def main(
 ) -> int:  # 0 done, 1 the run could not go on, 2 wrong arguments or recipe, 130 interrupted
     "Run the command line."
     args = command_parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a name in another encoding, a console without →
+        sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault(
         "ARROW_DEFAULT_MEMORY_POOL", "system"
     )  # Gives memory back at once; must be set before Arrow is imported

@@ -97,29 +97,37 @@ def test_texts_of_a_test_set_are_removed(tmp_path):
         Recipe.read({**recipe, "steps": [{"decontaminate": {"against": ["bbc-new"]}}]})
 
 
-def test_a_filter_needs_a_language(tmp_path):
+def test_a_filter_finds_out_the_language_that_nobody_said(tmp_path):
     path = write(
         tmp_path / "in.jsonl",
         [
-            {"text": "It rained in Paris, and nobody minded."},
-            {"text": "天气很好，我们出去走走。", "language": "zh"},
+            {"text": "It rained in Paris, and nobody minded that at all, for once."},
+            {"text": "天气很好，我们出去走走。", "language": ""},
             {"text": "Il pleut.", "language": "fr"},
+            {"text": "…", "language": None},
+            {"text": "it rained in paris and nobody minded", "language": "EN-gb"},
         ],
     )
     steps = [{"filter": {"rules": ["basic"]}}]
-    with pytest.raises(
-        PipelineError,
-        match="nobody said in which language in/in.jsonl@0 is: put the step `language` before",
-    ):
-        process({"sources": [str(path)], "steps": steps}, tmp_path / "out", workers=1)
-    corpus = process(
-        {"sources": [{"files": str(path), "language": "en"}], "steps": steps},
-        tmp_path / "out2",
-        workers=1,
-    )
-    assert len(corpus) == 2 and next(corpus.removed())["reasons"] == [
-        "no_rules: there are none for fr"
-    ]
+    corpus = process({"sources": [str(path)], "steps": steps}, tmp_path / "out", workers=1)
+    why = {row["text"]: row["reasons"] for row in corpus.removed()}
+    assert why["Il pleut."] == ["no_rules: there are none for fr"]
+    assert why["…"] == ["no_rules: there are none for und"] and len(corpus) + len(why) == 5
+    source = {"files": str(path), "language": "English"}
+    said = process({"sources": [source], "steps": steps}, tmp_path / "out2", workers=1)
+    assert [row["reasons"] for row in said.removed() if row["text"] == "…"] != [why["…"]]
+
+
+@pytest.mark.parametrize("label", ["EN", "English", "en-US", "eng"])
+def test_languages_of_a_trial_and_of_a_step_may_be_spelled_in_any_way(label):
+    texts = ["It rained in Paris, and nobody minded.", "Nobody at all."]
+    steps = ["normalise", {"language": {"keep": [label]}}, {"filter": {"rules": ["basic"]}}]
+    assert not any(trial(steps, texts, label).reasons[:1])
+    assert trial(steps[:2], texts, label)["language"] == ["en", "en"]
+    assert not any(trial(["language"], texts, label).reasons)
+    assert all(trial([{"language": {"keep": ["ZH"]}}], texts, label).reasons)
+    with pytest.raises(RecipeError, match="keep='Klingonese' names no language: use codes"):
+        trial([{"language": {"keep": ["Klingonese"]}}], texts)
 
 
 HOSTILE_TOKENS = [

@@ -53,6 +53,23 @@ def test_what_is_put_into_a_result_is_kept(home):
     process({**RECIPE, "steps": ["normalise"]}, "out", workers=1, overwrite=True)
 
 
+@pytest.mark.parametrize("name", ["README.md", "recipe.yaml", "data/part-00000.parquet"])
+def test_what_somebody_changed_in_a_result_is_theirs(home, name):
+    process(RECIPE, "out", workers=1)
+    path = home / "out" / name
+    path.write_bytes(path.read_bytes() + b"\nmine")
+    before = everything("out")
+    assert len(process(RECIPE, "out", workers=1)) == 2
+    with pytest.raises(
+        FolderError, match=f"{name}, which no run has made, or somebody has changed"
+    ):
+        process({**RECIPE, "steps": ["normalise"]}, "out", workers=1, overwrite=True)
+    assert everything("out") == before
+    path.unlink()
+    process({**RECIPE, "steps": ["normalise"]}, "out", workers=1, overwrite=True)
+    assert strangers("out") == []
+
+
 def test_a_link_in_the_place_of_a_result_is_kept(home):
     process(RECIPE, "out", workers=1)
     os.rename("out/removed", "elsewhere")
@@ -80,9 +97,12 @@ def test_a_link_in_the_place_of_a_result_is_kept(home):
         "deep/x.jsonl -o deep",
         "*.jsonl -o out.jsonl",
         "**/*.jsonl -o deep/new/out.jsonl",
+        "deep/** -o deep/new/out.jsonl",
+        "** -o out.parquet",
         "deep/*.parquet -o deep/out.parquet",
         "in.jsonl -o .",
         "in.jsonl -o old.jsonl/out.txt",
+        "in.jsonl -o out.jsonl --removed .out.jsonl.work/gone.jsonl",
     ],
 )
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])

@@ -409,3 +409,12 @@ def test_code_is_read_whole_in_the_encoding_that_it_names(tmp_path):
     found = read_files(tmp_path, suffixes=[".py"], quiet=True)
     assert found["text"][:] == ["# -*- coding: latin-1 -*-\nprice = '£'\n", "名 = 1\n\n\n二 = 2\n"]
     assert found["path"][:] == ["a.py", "b.py"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_numbers_of_more_than_64_bits_lose_no_digit(tmp_path, streaming):
+    numbers = [1, 2**63 - 1, -(2**63), 2**64 - 1, 2**70, None]
+    lines = (json.dumps({"text": "a", "id": n}) + "\n" for n in numbers)
+    (tmp_path / "x.jsonl").write_text("".join(lines))
+    found = read_files(tmp_path / "x.jsonl", keep=["id"], quiet=True, streaming=streaming)
+    assert [str(row["id"]) for row in found] == list(map(str, numbers))

@@ -4,6 +4,7 @@ import pipelines
 import pytest
 
 from llm_practice.data import pipeline
+from llm_practice.data.pipeline import process
 from llm_practice.engine.recipe import RECIPE_STEPS, Recipe, RecipeError, describe_steps
 
 
@@ -87,3 +88,36 @@ def test_every_step_is_described():
         assert f"\n{name}" in f"\n{text}" and all(
             f"      {option}: " in text for option in step.options().model_fields
         )
+
+
+def test_what_is_no_list_and_no_source_is_named(tmp_path):
+    for options in ({"keep": 1}, {"keep": None}, {"keep": {"en": 1}}):
+        with pytest.raises(RecipeError, match=r"keep=.* does not fit: it takes a list\.$"):
+            Recipe.read({"sources": ["bbc-news"], "steps": [{"language": options}]})
+    for files, message in (
+        ({"a": 1}, "it takes a list"),
+        (5, "it takes a list"),
+        ([], "give `name`"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            Recipe.read({"sources": [{"files": files}]})
+    with pytest.raises(RecipeError, match="is unknown. Known: name, description"):
+        Recipe.read({1: 2})
+    (tmp_path / "x.txt").write_text("one\n")
+    steps = [{"exact_dedup": {"prefer": ["news"]}}]
+    sources = [{"name": "new", "files": str(tmp_path / "x.txt")}]
+    with pytest.raises(
+        RecipeError, match="prefer='news' is no source of this recipe. Did you mean new"
+    ):
+        process({"sources": sources, "steps": steps}, tmp_path / "out", workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_home_folder_in_the_options_of_a_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = "It rained in Paris all day long, and nobody minded that at all, for once, I think."
+    (tmp_path / "test.txt").write_text(f"{text}\n")
+    (tmp_path / "x.txt").write_text(f"{text}\nIt snowed.\n")
+    steps = [{"decontaminate": {"against": ["~/test.txt"]}}]
+    made = process({"sources": ["~/x.txt"], "steps": steps}, tmp_path / "out", workers=1)
+    assert [row["text"] for row in made.rows()] == ["It snowed."]

@@ -5,11 +5,13 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipelines import Crash, everything, recipe_for, start, texts, write
 
@@ -90,6 +92,43 @@ def test_a_crash_at_any_publication_loses_and_doubles_nothing(tmp_path, monkeypa
         count = -(10**9)
         process(recipe, out, workers=1)
         assert everything(out) == whole, f"after a crash at {crash_at} of {total}"
+
+
+STOPS = [Crash, KeyboardInterrupt, OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "broken")]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(STOPS), st.integers(1, 45)), max_size=5),
+    st.sampled_from([["test_upper"], ["test_same"], ["test_upper", "test_same", {"test_long": {"minimum": 30}}, "test_same"]]),
+    st.sampled_from([0.001, 0.004, 1]),
+    st.booleans(),
+)  # fmt: skip
+@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
+def test_any_interruptions_end_in_the_same_bytes(stops, steps, unit_mb, old):
+    with tempfile.TemporaryDirectory() as home:
+        path = write(Path(home, "x.jsonl"), [{"text": t} for t in texts(60)])
+        recipe, out = recipe_for(path, steps, unit_mb=unit_mb), Path(home, "out")
+        process(recipe, Path(home, "whole"), workers=1)
+        if old:
+            process(recipe_for(path, [], unit_mb=unit_mb), out, workers=1)
+        replace, input_before = os.replace, path.read_bytes()
+        for stop, number in stops:
+            calls = iter(range(1, 10**6))
+
+            def failing(source, target, stop=stop, number=number, calls=calls):
+                if next(calls) == number:
+                    raise stop
+                replace(source, target)
+
+            with mock.patch.object(os, "replace", failing):
+                try:
+                    process(recipe, out, workers=1, overwrite=old)
+                    old = False  # what is finished is not made again
+                except (Crash, KeyboardInterrupt, OSError):
+                    pass
+        process(recipe, out, workers=1, overwrite=old)
+        assert everything(out) == everything(Path(home, "whole"))
+        assert path.read_bytes() == input_before and {p.name for p in Path(home).iterdir()} == {"x.jsonl", "whole", "out"}  # fmt: skip
 
 
 def test_a_crash_while_the_old_result_is_replaced(tmp_path, monkeypatch, made):

@@ -24,6 +24,7 @@ from .safety import KINDS, mask_personal
 from .sources import find_model, iter_documents, load
 from ..engine.checks import check_choice, did_you_mean
 from ..engine.corpus import Corpus
+from ..engine.documents import language_code
 from ..engine.minhash import EMPTY, MinHasher, band_keys
 from ..engine.packaged import CARDS
 from ..engine.packing import pack_lengths
@@ -62,8 +63,15 @@ def _html_step(
                 batch.remove(row, "no_text: the page has no main text")
             batch["text"][row] = text or page  # what is removed is kept as it was
 
+# %% ../../nbs/data/15_pipeline.ipynb #e0ebcdc1
+def _check_languages(keep: Sequence[str] = (), **_: Any) -> None:
+    "Does each of these name a language?"
+    for name in keep:
+        if language_code(name) is None and name != "und":
+            raise ValueError(f"keep={name!r} names no language: use codes such as en, zh, de")
+
 # %% ../../nbs/data/15_pipeline.ipynb #24db9aee
-@step("language", adds={"confidence": pa.float64()})
+@step("language", adds={"confidence": pa.float64()}, check=_check_languages)
 def _language_step(
     batch: Batch,
     keep: Sequence[str] = ("en", "zh"),  # Other languages are removed
@@ -72,13 +80,14 @@ def _language_step(
 ) -> None:
     "Find out the language of every text, and remove others and doubtful ones."
     batch["confidence"] = [None] * len(batch)
+    wanted = {language_code(name) or name for name in keep}
     for row, (text, stated) in enumerate(zip(batch["text"], batch["language"])):
-        found, sure = (stated, 1.0) if stated and trust else cleaning.identify(text)
+        stated = language_code(stated) if trust else None
+        found, sure = (stated, 1.0) if stated else cleaning.identify(text)
         batch["language"][row], batch["confidence"][row] = found, round(sure, 4)
-        if found not in keep or sure < minimum:
-            batch.remove(
-                row, f"language: {found} {sure:.2f}" + (f" < {minimum}" if found in keep else "")
-            )
+        if found not in wanted or sure < minimum:
+            why = f" < {minimum}" if found in wanted else ""
+            batch.remove(row, f"language: {found} {sure:.2f}{why}")
 
 # %% ../../nbs/data/15_pipeline.ipynb #1650deac
 def _filters(language: str, rules: Sequence[str], limits: dict[str, float]) -> list:
@@ -98,13 +107,8 @@ def _check_filter(rules: Sequence[str], limits: dict[str, float] | None = None) 
     known = ["basic", *dict.fromkeys(name for by_name in FILTERS.values() for name in by_name)]
     for name in rules:
         check_choice("rules", name, known)
-    names = {
-        x.name
-        for by_name in FILTERS.values()
-        for rule in rules
-        if rule in by_name
-        for x in by_name[rule].limits
-    }
+    found = [by_name[rule] for by_name in FILTERS.values() for rule in rules if rule in by_name]
+    names = {limit.name for rule in found for limit in rule.limits}
     for name in limits or {}:
         check_choice("limits", name, sorted(names))
 
@@ -115,16 +119,13 @@ def _filter_step(
     rules: Sequence[str],  # Names of filters; `basic` stands for the small rules of cleaning
     limits: dict[str, float] | None = None,  # Limits that differ from those of the filters
 ) -> None:
-    """Remove what is no prose, by the rules of the language that a document is in.
+    """Remove what is no prose, by the rules of the language that a document is in; where nobody said it, it is found out.
 
     Rules: basic, gopher_quality, gopher_repetition, c4, fineweb. What a rule removed carries its name and what it measured."""
-    for language in dict.fromkeys(batch["language"]):
-        rows = [row for row, name in enumerate(batch["language"]) if name == language]
-        if not language:
-            where = f"nobody said in which language {batch['id'][rows[0]]} is"
-            raise PipelineError(
-                f"filter: {where}: put the step `language` before, or give the source a `language`"
-            )
+    said = zip(map(language_code, batch["language"]), batch["text"])
+    languages = [name or cleaning.identify(text)[0] for name, text in said]
+    for language in dict.fromkeys(languages):
+        rows = [row for row, name in enumerate(languages) if name == language]
         found = _filters(language, rules, limits or {})
         for row, reasons in zip(rows, cleaning.judge([batch["text"][row] for row in rows], found)):
             batch.reasons[row] += reasons if found else [f"no_rules: there are none for {language}"]
@@ -144,11 +145,16 @@ def _mask_step(
     "Put `[EMAIL]`, `[PHONE]`, … in the place of personal data."
     batch["text"] = [mask_personal(text, kinds) for text in batch["text"]]
 
+# %% ../../nbs/data/15_pipeline.ipynb #58ef98b1
+def _expanded(name: str) -> str:
+    "A name as it was given; the path where it begins with the home folder."
+    return str(Path(name).expanduser()) if name.startswith("~") else name
+
 # %% ../../nbs/data/15_pipeline.ipynb #b58a20af
 def _check_against(against: Sequence[str], **_: Any) -> None:
     "Are the test texts there?"
     for name in against:
-        if name not in CARDS and not Path(name).exists():
+        if name not in CARDS and not Path(name).expanduser().exists():
             raise ValueError(
                 f"against: {name!r} is neither a file nor packaged.{did_you_mean(name, CARDS)}"
             )
@@ -171,7 +177,7 @@ def _decontaminate_step(
     characters: int = 20,  # Length of a run in Chinese, characters
 ) -> None:
     "Remove what holds texts of a test set."
-    leaks = _test_index(tuple(against), words, characters).search(batch["text"])
+    leaks = _test_index(tuple(map(_expanded, against)), words, characters).search(batch["text"])
     for leak in leaks[leaks["share"] >= share].drop_duplicates("train").itertuples():
         batch.remove(leak.train, f"decontaminate: {leak.share:.0%} of test text {leak.test}")
 
@@ -180,9 +186,8 @@ def _score(batch: Batch, keep: str, prefer: Sequence[str]) -> np.ndarray:
     "Preferred sources first, then the longest text (or none before another: then the first document stays)."
     rank = {name: len(prefer) - i for i, name in enumerate(prefer)}
     length = [len(text) if keep == "longest" else 0 for text in batch["text"]]
-    return np.array([rank.get(s, 0) << 40 for s in batch["source"]], np.int64) + np.array(
-        length, np.int64
-    )
+    first = [rank.get(source, 0) << 40 for source in batch["source"]]
+    return np.array(first, np.int64) + np.array(length, np.int64)
 
 # %% ../../nbs/data/15_pipeline.ipynb #f8cd8c30
 @step("exact_dedup", kind="group")
@@ -245,7 +250,12 @@ def trial(
     count = len(texts)
     ids = [f"trial#{number}" for number in range(count)]
     batch = Batch(
-        {"id": ids, "source": ["trial"] * count, "language": [language] * count, "text": texts}
+        {
+            "id": ids,
+            "source": ["trial"] * count,
+            "language": [language_code(language)] * count,
+            "text": texts,
+        }
     )
     for name, options in Recipe.read({"sources": ["trial"], "steps": list(steps)}).steps:
         if RECIPE_STEPS[name].kind == "map" and count:
@@ -335,14 +345,8 @@ def process(
     """Make a corpus. Killed at any moment and started again, it goes on, and ends in the same bytes.
 
     Raises `RecipeError` for a bad recipe, `FolderError` where the folder cannot be used, else `PipelineError`."""
-    return run_recipe(
-        recipe,
-        output,
-        runner_for(engine, workers, address),
-        named_rows,
-        overwrite,
-        Progress(progress),
-    )
+    runner = runner_for(engine, workers, address)
+    return run_recipe(recipe, output, runner, named_rows, overwrite, Progress(progress))
 
 # %% ../../nbs/data/15_pipeline.ipynb #0dcac4d7
 @lru_cache(maxsize=4)
@@ -350,7 +354,7 @@ def _tokenizer(name: str) -> Any:
     "A tokenizer by packaged name, folder or Hub id."
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(find_model(name))
+    return AutoTokenizer.from_pretrained(find_model(_expanded(name)))
 
 # %% ../../nbs/data/15_pipeline.ipynb #a82a82f1
 def _check_tokenizer(tokenizer: str) -> None:
@@ -406,13 +410,9 @@ def _pack_step(
 
 # %% ../../nbs/data/15_pipeline.ipynb #1c305c57
 def packed_rows(
-    documents: Iterable[
-        dict[str, Any]
-    ],  # In the order that `pack` left them in, with `input_ids` and `rows`
+    documents: Iterable[dict],  # In the order of `pack`, with `input_ids` and `rows`
     capacity: int = 512,  # As the step had it
-) -> Iterator[
-    dict[str, list[int]]
-]:  # `input_ids` of at most `capacity` tokens; `lengths` of the pieces in it
+) -> Iterator[dict[str, list[int]]]:  # `input_ids`, and `lengths` of the pieces in it
     "Rows for training, made from the documents of a corpus; `Batches(…, collate=pad_packed)` takes them."
     number, row = None, {"input_ids": [], "lengths": []}
     for document in documents:

@@ -56,7 +56,8 @@ def _source_counts(
         "name": source.name,
         **about,
         **counts,
-        "input": {k: v for k, v in facts.items() if k not in about},
+        **({"passed": facts["passed"]} if "passed" in facts else {}),
+        "input": {k: v for k, v in facts.items() if k not in (*about, "passed")},
     }
 
 # %% ../../nbs/engine/e35_corpus.ipynb #950e4a12
@@ -111,7 +112,7 @@ def manifest_of(
         "shards": data,
         "removed": removed,
         "recipe": recipe.as_dict(),
-        "inputs": inputs,
+        "inputs": [{k: v for k, v in facts.items() if k != "passed"} for facts in inputs],
         "versions": package_versions(),
     }
 
@@ -222,7 +223,9 @@ def _verify(folder: Path, shards: list[dict[str, Any]]) -> int:
         found = sha256(path) if path.exists() else "no file"
         if found != shard["sha256"]:
             differ = f"sha256 is {found}, the manifest has {shard['sha256']}"
-            raise PipelineError(f"{path}: {differ}: make the corpus again with overwrite")
+            raise PipelineError(
+                f"{path}: {differ}: remove it, and make the corpus again with overwrite"
+            )
     return len(shards)
 
 # %% ../../nbs/engine/e35_corpus.ipynb #d2083bca
@@ -257,7 +260,7 @@ def _is_work(work: Path) -> bool:
 
 # %% ../../nbs/engine/e35_corpus.ipynb #c459a654
 def _made(folder: Path) -> set[str]:
-    "The names in a folder of results that runs have made, also those of shards."
+    "The names in a folder of results that runs have made, also those of shards; not those that somebody changed."
     work = {".work"} if _is_work(folder / ".work") else set()
     if work and (folder / ".work" / "ready").exists():  # two results are being exchanged
         paths = [folder / name for name in RESULTS]
@@ -265,10 +268,14 @@ def _made(folder: Path) -> set[str]:
         return work | {path.relative_to(folder).as_posix() for path in paths}
     try:
         manifest = read_json(folder / "manifest.json")
-        shards = [shard["path"] for key in ("shards", "removed") for shard in manifest[key]]
-    except (OSError, ValueError, KeyError, TypeError):
+        sizes = {s["path"]: s["bytes"] for key in ("shards", "removed") for s in manifest[key]}
+        texts = manifest.get("texts", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return work
-    return work | {*RESULTS, *shards}
+    there = lambda names: [name for name in names if (folder / name).is_file()]
+    changed = {name for name in there(texts) if sha256(folder / name) != texts[name]}
+    changed |= {name for name in there(sizes) if (folder / name).stat().st_size != sizes[name]}
+    return (work | {*RESULTS, *sizes}) - changed
 
 # %% ../../nbs/engine/e35_corpus.ipynb #5680ba0e
 def strangers(

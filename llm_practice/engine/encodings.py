@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PACKED', 'BOMS', 'GUESSES', 'PROBE', 'ANY_BYTE', 'open_packed', 'file_kind', 'guess_encoding', 'find_codec',
            'decodes_as', 'named_encoding', 'declared_encoding', 'Evidence', 'encoding_evidence', 'detect_encoding',
-           'is_utf8_inside', 'error_handler']
+           'is_utf8_inside', 'error_handler', 'other_than_text']
 
 # %% ../../nbs/engine/e06_encodings.ipynb #1d32682f
 import codecs
@@ -19,12 +19,13 @@ from typing import IO, NamedTuple
 
 import pyarrow as pa
 
+from .files import arrow_source
 from .text import HAN
 
 # %% ../../nbs/engine/e06_encodings.ipynb #48978207
 PACKED: dict[str, Callable[[Path], IO[bytes]]] = {
     ".gz": gzip.open,
-    ".zst": lambda path: pa.input_stream(str(path), compression="zstd"),
+    ".zst": lambda path: pa.input_stream(arrow_source(path), compression="zstd"),
 }
 
 # %% ../../nbs/engine/e06_encodings.ipynb #651b60ca
@@ -308,3 +309,36 @@ def error_handler(
     except UnicodeError:
         plain = False
     return "surrogateescape" if plain else ANY_BYTE
+
+# %% ../../nbs/engine/e06_encodings.ipynb #5e500d77
+_FORMATS = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF-": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive, or a document of an office",
+    b"\xd0\xcf\x11\xe0": "an old document of an office",
+    b"\x1f\x8b": "packed with gzip: give it a name that ends in .gz",
+    b"\x28\xb5\x2f\xfd": "packed with zstd: give it a name that ends in .zst",
+    b"BZh": "packed with bzip2: unpack it",
+    b"\xfd7zXZ": "packed with xz: unpack it",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x7fELF": "a program",
+    b"PAR1": "a Parquet file: give it a name that ends in .parquet",
+    b"SQLite format 3\0": "a database",
+}
+_CONTROLS = bytes({*range(32), 127} - {*b"\t\n\v\f\r\x1b"})
+
+# %% ../../nbs/engine/e06_encodings.ipynb #8b3bef61
+def other_than_text(
+    data: bytes,  # The beginning of a file, unpacked
+) -> str | None:  # What it is; None for text
+    "What a file is that holds no text, whatever its name says."
+    controls = len(data) - len(data.translate(None, _CONTROLS))
+    if not controls or any(data.startswith(mark) for mark in BOMS):
+        return None
+    if known := next((name for mark, name in _FORMATS.items() if data.startswith(mark)), None):
+        return known
+    many = b"\0" in data and 20 * controls > len(data)
+    return "binary data" if many and not _wide_encoding(data) else None

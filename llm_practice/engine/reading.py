@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SUFFIXES', 'LINE_KINDS', 'Problem', 'report_problem', 'is_readable', 'files_below', 'list_files', 'sniff_encoding',
-           'rows_of', 'file_rows', 'stamped_files', 'progress_bars', 'read_files', 'file_documents']
+           'check_text', 'rows_of', 'file_rows', 'stamped_files', 'progress_bars', 'read_files', 'file_documents']
 
 # %% ../../nbs/engine/e09_reading.ipynb #1a2d0b35
 import io
@@ -13,7 +13,7 @@ import uuid
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from llm_practice.engine.encodings import (
     error_handler,
     file_kind,
     open_packed,
+    other_than_text,
 )
+from .files import walk_files
 from .formats import epub_rows, warc_rows
 from llm_practice.engine.rows import (
     BadRow,
@@ -87,14 +89,14 @@ def is_readable(
 
 # %% ../../nbs/engine/e09_reading.ipynb #405ce6c6
 def files_below(
-    folder: Path,  # Searched with all below it; hidden folders and those of archives are passed over
+    folder: Path,  # Searched with all below it
     suffixes: Sequence[str] = SUFFIXES,  # What is wanted
-) -> list[Path]:  # Sorted
-    "The files of a folder that can be read."
-    passed = lambda name: name.startswith(".") or name == "__MACOSX"
-    below = lambda path: path.relative_to(folder).parts
-    paths = (p for p in folder.rglob("*") if p.is_file() and is_readable(p, suffixes))
-    return sorted(p for p in paths if not any(map(passed, below(p))))
+) -> tuple[list[Path], list[tuple[Path, str]]]:  # Sorted
+    "The files of a folder that can be read, and what is passed over, with the reason: hidden, a link, another kind."
+    found, passed = walk_files(folder)
+    other = [path for path in found if path.is_file() and not is_readable(path, suffixes)]
+    passed += [(path, f"kind not read: {path.suffix or path.name}") for path in other]
+    return [path for path in found if path not in set(other)], sorted(passed)
 
 # %% ../../nbs/engine/e09_reading.ipynb #1d7202cc
 def list_files(
@@ -103,7 +105,7 @@ def list_files(
 ) -> list[Path]:  # Sorted
     "The file itself, or the files of a folder that can be read; raises `BrokenFileError` where there is none."
     if path.is_dir():
-        found = files_below(path, suffixes)
+        found = files_below(path, suffixes)[0]
         if not found:
             raise BrokenFileError(
                 f"{path}: no {', '.join(suffixes)} file in this folder or below it."
@@ -158,6 +160,17 @@ def sniff_encoding(
     except (EOFError, OSError, zlib.error):
         return "utf-8"
 
+# %% ../../nbs/engine/e09_reading.ipynb #f4287d67
+def check_text(
+    path: Path,  # A text file, perhaps packed
+) -> None:
+    "Raise `UnreadableRest` for a file that holds a picture, an archive or other data, whatever its name says."
+    what = None
+    with suppress(EOFError, OSError, zlib.error), open_packed(path) as file:
+        what = other_than_text(file.read(1 << 16))
+    if what:
+        raise UnreadableRest(None, f"this is no text, but {what}")
+
 # %% ../../nbs/engine/e09_reading.ipynb #1e864e10
 def rows_of(
     path: Path,  # A file
@@ -168,17 +181,25 @@ def rows_of(
     "The rows of any file; raises `UnreadableRest` where the file cannot go on."
     number = None
     try:
+        if not os.access(path, os.R_OK):
+            raise UnreadableRest(None, "this may not be read: change its permissions")
+        if not path.is_file():
+            raise UnreadableRest(None, "this is no regular file, and was not opened")
         if path.stat().st_size == 0:
             raise UnreadableRest(None, "the file is empty")
         if other := _OTHER_KINDS.get(file_kind(path)):
             yield from other(path, options)
             return
+        if not options.encoding:
+            check_text(path)
         encoding = options.encoding or sniff_encoding(path)
         for number, row in _text_rows(path, encoding, options):
             yield number, row, encoding
     except (EOFError, OSError, UnicodeError, zlib.error, pa.ArrowException) as error:
         after = f" after line {number}" if number else ""
         reason = f"damaged {path.suffix} file{after}, {error}"
+        if "too much memory" in str(error):
+            reason = "packed with a window of more than 128 MB (zstd --long): unpack it with zstd -d --long=31"
         raise UnreadableRest(number and number + 1, reason) from None
 
 # %% ../../nbs/engine/e09_reading.ipynb #144a6d3d
@@ -245,9 +266,10 @@ def progress_bars(
 def _read(
     files: list[tuple], keep: tuple, options: ReadOptions, on_error: str | Callable, once: str = ""
 ) -> Iterator[dict]:
-    "The rows of `read_files`; with `once`, no cache knows them."
+    "The rows of `read_files`; with `once`, no cache knows them. A number of more than 64 bits is kept as text."
+    large = lambda value: type(value) is int and not -(2**63) <= value < 2**63
     for name, number, row, encoding in file_rows(files, options, on_error):
-        kept = {key: row[key] for key in keep}
+        kept = {key: str(row[key]) if large(row[key]) else row[key] for key in keep}
         yield {
             "text": row[options.column],
             **kept,
@@ -313,7 +335,9 @@ def read_files(
     found = _materialise(arguments, features)
     if not quiet:
         many = f"{len(files):,} file{'s' * (len(files) != 1)}"
-        print(f"{path}: {many}, {len(found):,} rows, {', '.join(found.unique('encoding'))}")
+        passed = len(files_below(Path(path), suffixes)[1]) if Path(path).is_dir() else 0
+        how = [*found.unique("encoding"), *[f"{passed:,} passed over"] * bool(passed)]
+        print(f"{path}: {many}, {len(found):,} rows, {', '.join(how)}")
     return found
 
 # %% ../../nbs/engine/e09_reading.ipynb #cc997400

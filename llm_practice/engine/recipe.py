@@ -144,6 +144,7 @@ _KINDS = {
     "dict_type": "a mapping",
     "list_type": "a list",
     "sequence_str": "a list",
+    "is_instance_of": "a list",
     "model_type": "a mapping",
 }
 
@@ -185,7 +186,7 @@ def in_words(
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(
         "."
     )
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "invalid_key"):
         known = list(model.model_fields)
         return RecipeError(
             f"{where}: {name!r} is unknown.{did_you_mean(name, known)} Known: {', '.join(known)}."
@@ -236,7 +237,8 @@ class SourceEntry(BaseModel):
         if isinstance(given.get("files"), str):
             given["files"] = [given["files"]]
         if given.get("files") and "name" not in given:
-            first = Path(str(given["files"][0])).name.split(".")[0]
+            one = given["files"] if isinstance(given["files"], list) else ["files"]
+            first = Path(str(one[0])).name.split(".")[0]
             given["name"] = re.sub(r"\W+", "-", first).strip("-") or "files"
         elif "name" not in given and not set(given) - set(cls.model_fields):
             raise ValueError(

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from .checks import check_choice, numbered_names
 from .documents import dialogue_text
 from .encodings import ANY_BYTE, error_handler, find_codec, is_utf8_inside
+from .files import arrow_source
 from .text import replace_surrogates
 
 # %% ../../nbs/engine/e07_rows.ipynb #03130a13
@@ -80,9 +81,7 @@ class ReadOptions:
     encoding: str | None = None  # A codec; None to detect it
     errors: str = "strict"  # `strict`: bytes that cannot be decoded are reported; `replace`: they become �; `few`: only one in a hundred
     columns: tuple[str, ...] | None = None  # Columns that are needed; None for all
-    span: tuple[int, int] | None = (
-        None  # A part of the file: bytes of plain lines, row groups of a .parquet file
-    )
+    span: tuple[int, int] | None = None  # Bytes of plain lines, row groups of a .parquet file
 
     delimiter: str | None = None  # Between the columns of a .csv file; None to find it out
 
@@ -101,8 +100,6 @@ class ReadOptions:
 # %% ../../nbs/engine/e07_rows.ipynb #d2731e33
 def _half(text: str) -> int | None:
     "Where the text holds something that is no character; None where it is sound."
-    if text.isascii():
-        return None
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -128,11 +125,12 @@ def sound_text(
     errors: str,  # `strict`, `replace` or `few`
 ) -> str | BadRow:  # The text, or what is wrong with it
     "The text if every byte of it could be decoded; with `replace`, � stands for what could not."
-    bad = _half(text)
-    if bad is None and is_utf8_inside(text, encoding):
-        return BadRow(f"a line of utf-8 in a file of {encoding}", _raw(text, encoding))
-    if bad is None:
+    if text.isascii() or (bad := _half(text)) is None and encoding.startswith("utf"):
         return text
+    if bad is None:
+        inside = is_utf8_inside(text, encoding)
+        why = f"a line of utf-8 in a file of {encoding}"
+        return BadRow(why, _raw(text, encoding)) if inside else text
     if errors == "replace" or errors == "few" and 100 * len(_HALVES.findall(text)) <= len(text):
         return replace_surrogates(text)
     return BadRow(
@@ -201,17 +199,19 @@ def span_lines(
     encoding: str,  # One in which a line end is one byte
     options: ReadOptions,  # With a `span`
 ) -> Iterator[tuple[int, str | BadRow]]:
-    "The lines that begin in a span of bytes, with their first byte."
-    rest = encoding.removesuffix("-sig")
-    handler = error_handler(rest)
+    "The lines that begin in a span of bytes, with their first byte; a carriage return alone ends one, as in any file of text."
+    handler = error_handler(rest := encoding.removesuffix("-sig"))
     for place, line in _byte_lines(file, *options.span):
         if line is None:
             yield place, BadRow(f"longer than {LONGEST:,} bytes")
+        elif b"\r" not in line:
+            text = line.decode(rest if place else encoding, handler)
+            yield place, text if text.isascii() else sound_text(text, rest, options.errors)
         else:
-            yield (
-                place,
-                sound_text(line.decode(rest if place else encoding, handler), rest, options.errors),
-            )
+            for part in line.splitlines(keepends=True):
+                text = part.decode(rest if place else encoding, handler)
+                yield place, sound_text(text, rest, options.errors)
+                place += len(part)
 
 # %% ../../nbs/engine/e07_rows.ipynb #ce2db89a
 def _is_twice(line: str, name: str) -> bool:
@@ -247,7 +247,8 @@ def json_row(
     "A line of JSON as a row, or what is wrong with it."
     try:
         value = json.loads(line)
-        if line.count(f'"{options.column}"') > 1 and _is_twice(line, options.column):
+        key = f'"{options.column}"'
+        if line.rfind(key) != line.find(key) and _is_twice(line, options.column):
             return BadRow(f"two values are called {options.column!r}")
         if _ESCAPED_HALF.search(line) and _half(json.dumps(value, ensure_ascii=False)) is not None:
             if options.errors == "strict":
@@ -409,13 +410,12 @@ def parquet_rows(
     options: ReadOptions,  # `span` is a range of row groups
 ) -> Iterator[tuple[int, dict | BadRow, str]]:
     "Rows of a Parquet file, read row group by row group."
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    with pq.ParquetFile(arrow_source(path), pre_buffer=False) as file:
         names = file.schema_arrow.names
         if names.count(options.column) != 1:
             raise NoColumn(None, options.column, names)
-        columns = (
-            None if options.columns is None else [name for name in options.columns if name in names]
-        )
+        needed = options.columns
+        columns = None if needed is None else [name for name in needed if name in names]
         first, last = options.span or (0, file.num_row_groups)
         number = sum(file.metadata.row_group(i).num_rows for i in range(first))
         for group in range(first, last):

@@ -29,7 +29,7 @@ from llm_practice.engine.corpus import (
     package_versions,
     strangers,
 )
-from .files import check_outputs, publish, read_json, sync, write_json
+from .files import check_outputs, publish, read_json, sha256, sync, write_json
 from .progress import Progress
 from llm_practice.engine.recipe import (
     RECIPE_STEPS,
@@ -42,6 +42,7 @@ from llm_practice.engine.recipe import (
 )
 from .shards import REMOVED, Shard, kept_schema, shard_plan, write_shard
 from .stages import Job, Stage, compare, run_unit, stages_of
+from .text import join_surrogates
 from .units import Loader, Unit, chance, expand, plan
 from .workers import Local, Ray
 
@@ -57,7 +58,7 @@ def beginning(
     changed = {path: os.stat(path).st_mtime_ns for path in sorted(paths)}
     state = {
         "recipe": recipe.as_dict(),
-        "inputs": inputs,
+        "inputs": [{k: v for k, v in facts.items() if k != "passed"} for facts in inputs],
         "versions": package_versions(),
         "code": code,
         "changed": changed,
@@ -107,7 +108,7 @@ def _refuse_strangers(output: Path) -> None:
     if found := strangers(output):
         raise FolderError(
             f"{output}: this folder holds {', '.join(found[:3])}{' …' * (len(found) > 3)}, "
-            "which no run has made: use a new or empty folder"
+            "which no run has made, or somebody has changed: use a new or empty folder"
         )
 
 # %% ../../nbs/engine/e36_runs.ipynb #f97d4d5a
@@ -115,10 +116,12 @@ def _check_places(recipe: Recipe, output: Path, overwrite: bool) -> None:
     "Raise `FolderError` for a folder that holds, or lies in, what is read, or that holds what no run has made."
     if output.is_file():
         raise FolderError(f"{output}: {_NO_FOLDER}")
+    if (printable := join_surrogates(str(output))) != str(output):
+        raise FolderError(f"{printable}: the name of a result must be UTF-8: use another name")
     inputs = [
         recipe.folder / Path(name).expanduser() for s in recipe.sources for name in s.files or ()
     ]
-    files = [path for s in recipe.sources if s.files for path in expand(s.files, recipe.folder)]
+    files = [path for s in recipe.sources if s.files for path in expand(s.files, recipe.folder)[0]]
     try:
         check_outputs([output], inputs)
         check_outputs([output / "data" / "part-00000.parquet"], inputs)
@@ -365,9 +368,8 @@ def _write_result(
 ) -> None:
     "Write the shards, what was removed, the recipe, the card and, last, the manifest to `final/`."
     final = work / "final"
-    manifest = manifest_of(
-        recipe, units, inputs, history, *_write_data(recipe, work, history, runner)
-    )
+    data = _write_data(recipe, work, history, runner)
+    manifest = manifest_of(recipe, units, inputs, history, *data)
     for record in final.glob("*/*.json"):
         record.unlink()
     with publish(final / "recipe.yaml") as part:
@@ -377,7 +379,8 @@ def _write_result(
     examples = _first_rows(units, history[-1], work / f"stage-{len(history) - 1}")
     with publish(final / "README.md") as part:
         part.write_text(data_card(manifest, examples), encoding="utf-8")
-    write_json(final / "manifest.json", manifest)
+    texts = {name: sha256(final / name) for name in ("README.md", "recipe.yaml")}
+    write_json(final / "manifest.json", {**manifest, "texts": texts})
 
 # %% ../../nbs/engine/e36_runs.ipynb #2e968d06
 def run_recipe(
@@ -391,11 +394,8 @@ def run_recipe(
     """Make a corpus. Killed at any moment and started again, it goes on, and ends in the same bytes.
 
     Raises `RecipeError` for a bad recipe, `FolderError` where the folder cannot be used, else `PipelineError`."""
-    recipe, output, progress = (
-        Recipe.read(recipe),
-        Path(output).expanduser(),
-        progress or Progress(False),
-    )
+    recipe, output = Recipe.read(recipe), Path(output).expanduser()
+    progress = progress or Progress(False)
     _check_places(recipe, output, overwrite)
     units, inputs = plan(recipe, loader)
     begun = beginning(recipe, units, inputs)

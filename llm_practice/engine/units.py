@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ import pyarrow.parquet as pq
 
 from .checks import did_you_mean
 from .documents import DOCUMENT, document, language_code
-from .encodings import error_handler, file_kind, open_packed
+from .encodings import ANY_BYTE, error_handler, file_kind, open_packed
+from .files import arrow_source, walk_files
 from llm_practice.engine.reading import (
     LINE_KINDS,
     SUFFIXES,
+    check_text,
     files_below,
     is_readable,
     rows_of,
@@ -46,30 +48,56 @@ from llm_practice.engine.rows import (
 from .text import join_surrogates, stable_hash
 
 # %% ../../nbs/engine/e32_units.ipynb #922aa3be
+def _matching(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    "The files that a pattern finds, and what it finds besides. Folders that may not be opened are told as files."
+    files, passed, every = [], [], "**" in path.parts
+    for found in map(Path, sorted(glob.glob(str(path), recursive=True))):
+        if found.is_dir():
+            passed += [] if every else [(found, "a folder: name it, or use **")]
+        elif not found.exists():
+            passed.append((found, "a link that leads nowhere"))
+        elif not is_readable(found, SUFFIXES):
+            passed.append((found, f"kind not read: {found.suffix or found.name}"))
+        else:
+            files.append(found)
+    top = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+    closed = [p for p in walk_files(top)[0] if p.is_dir()] if every else []
+    return files + closed, passed
+
+# %% ../../nbs/engine/e32_units.ipynb #f8ec25d1
+def _named(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    "The files that a name or a pattern stands for, and what is passed over."
+    if path.is_dir():
+        return files_below(path)
+    if not path.exists():
+        return _matching(path)
+    if not is_readable(path, SUFFIXES):
+        kinds = f"{', '.join(SUFFIXES)}; those of text and of the web also with .gz or .zst"
+        raise RecipeError(f"{path}: files can be {kinds}")
+    return [path], []
+
+# %% ../../nbs/engine/e32_units.ipynb #c36c588a
 def expand(
     patterns: Sequence[str],  # Files, folders, or patterns such as `crawl/*.jsonl.gz`
     folder: Path = Path(),  # What they are relative to
-) -> list[Path]:  # In the order of their names
-    "The files that patterns stand for; raises `RecipeError` where there is none, or one of a kind that is not read."
-    found: dict[Path, None] = {}
+) -> tuple[list[Path], list[tuple[Path, str]]]:  # In the order of their names
+    "The files that patterns stand for, each once, and what is passed over, with the reason; raises `RecipeError` where nothing can be read."
+    found: dict[str, Path] = {}
+    passed: dict[str, tuple[Path, str]] = {}
     for pattern in patterns:
         path = folder / Path(pattern).expanduser()
-        if path.is_dir():
-            files = files_below(path)
-        else:
-            matching = [Path(p) for p in sorted(glob.glob(str(path), recursive=True))]
-            once = {os.path.realpath(p): p for p in reversed(matching) if p.is_file()}
-            files = [path] if path.exists() else list(once.values())[::-1]
+        files, others = _named(path)
         if not files:
             near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
-            raise RecipeError(f"files={pattern!r}: nothing is there.{near}")
-        found.update(dict.fromkeys(files))
-    bad = next((path for path in found if not is_readable(path, SUFFIXES)), None)
-    if bad:
-        raise RecipeError(
-            f"{bad}: files can be {', '.join(SUFFIXES)}; those of text and of the web also with .gz or .zst"
-        )
-    return list(found)
+            kinds = f"nothing that can be read is there: files can be {', '.join(SUFFIXES)}"
+            some = [f"{kinds}; {p.name}: {why}" for p, why in others[:1]]
+            raise RecipeError(f"files={pattern!r}: {(some or [f'nothing is there.{near}'])[0]}")
+        passed.update((os.path.abspath(one), (one, reason)) for one, reason in others)
+        for file in files:
+            real = os.path.realpath(file)
+            if found.setdefault(real, file) != file:
+                passed[real] = (file, f"second name: of {found[real].name}")
+    return list(found.values()), list(passed.values())
 
 # %% ../../nbs/engine/e32_units.ipynb #0cab68f2
 def file_mark(
@@ -77,6 +105,8 @@ def file_mark(
 ) -> str:  # 32 hexadecimal digits
     "A checksum over the size of a file and its first and last megabyte."
     size, digest = path.stat().st_size, hashlib.sha256()
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return "not opened"
     with open(path, "rb") as file:
         digest.update(f"{size}:".encode() + file.read(1 << 20))
         file.seek(max(0, size - (1 << 20)))
@@ -93,9 +123,7 @@ class Unit:
     path: str | None = None  # The file
     name: str = ""  # What ids call the file
     encoding: str | None = None  # Of a file of text
-    span: tuple[int, int] | None = (
-        None  # Bytes of plain lines, row groups of a .parquet file, rows of a named source
-    )
+    span: tuple[int, int] | None = None  # Bytes of lines, row groups, rows of a named source
     parts: tuple["Unit", ...] = ()  # Files that are read one after the other
 
 # %% ../../nbs/engine/e32_units.ipynb #e6b7e224
@@ -164,8 +192,22 @@ def file_form(
         elif kind == ".jsonl":
             form["columns"] = list(_names_of(path, encoding))
         elif kind == ".parquet":
-            form["columns"] = pq.read_schema(path).names
+            form["columns"] = pq.read_schema(arrow_source(path)).names
     return form
+
+# %% ../../nbs/engine/e32_units.ipynb #526ec1d9
+def _is_sound(source: SourceEntry, path: Path) -> bool:
+    "Can a file be opened, and does it begin as its name says? What is wrong is told where it is read."
+    try:
+        if not path.is_file() or not os.access(path, os.R_OK):
+            return False
+        if file_kind(path) in (*LINE_KINDS, ".csv") and not source.encoding:
+            check_text(path)
+        elif file_kind(path) == ".parquet":
+            pq.read_metadata(arrow_source(path))
+    except (UnreadableRest, OSError, pa.ArrowException):
+        return False
+    return True
 
 # %% ../../nbs/engine/e32_units.ipynb #c2bb7c81
 def file_units(
@@ -177,6 +219,8 @@ def file_units(
     "The units of a file: byte ranges of plain lines, row groups of Parquet, or the whole."
     kind, size = file_kind(path), path.stat().st_size
     unit = Unit(source.name, size, os.path.abspath(path), name)
+    if not _is_sound(source, path):
+        return [replace(unit, bytes=max(1, size))]
     if not size:
         return [unit]
     if kind in (*LINE_KINDS, ".csv"):
@@ -184,14 +228,13 @@ def file_units(
     if kind in (".csv", ".jsonl", ".parquet"):
         _check_column(source, unit)
     if kind == ".parquet":
-        with pq.ParquetFile(path) as file:
-            groups = file.metadata.num_row_groups
+        groups = pq.read_metadata(arrow_source(path)).num_row_groups
         ranges = even_ranges(groups, max(1.0, unit_mb * 1e6 * groups / size))
         return [
             replace(unit, span=(a, b), bytes=size * (b - a) // max(1, groups)) for a, b in ranges
         ]
     whole = source.document == "file" and kind == ".txt"
-    wide = (unit.encoding or "").startswith(("utf-16", "utf-32"))
+    wide = bool(unit.encoding) and error_handler(unit.encoding) == ANY_BYTE
     if kind not in LINE_KINDS or kind != path.suffix.lower() or whole or wide:
         return [unit]
     ranges = [(0, size)] if source.limit else even_ranges(size, unit_mb * 1e6)
@@ -225,31 +268,41 @@ def _named_units(source: SourceEntry, found: NamedRows, unit_mb: float) -> list[
     ranges = even_ranges(count, max(1.0, unit_mb * 1e6 * count / size)) if count else []
     return [Unit(source.name, size * (b - a) // count, span=(a, b)) for a, b in ranges]
 
+# %% ../../nbs/engine/e32_units.ipynb #331b6c7a
+def _file_facts(source: SourceEntry, path: Path, unit: Unit) -> dict[str, Any]:
+    "What the manifest says of a file, of which this is the first unit."
+    form = file_form(source, path, unit.encoding)
+    how = {key: form[key] for key in ("encoding", "delimiter") if key in form}
+    return {
+        "path": unit.name,
+        "bytes": path.stat().st_size or unit.bytes,
+        "mark": file_mark(path),
+        **how,
+    }
+
 # %% ../../nbs/engine/e32_units.ipynb #2c5c059b
 def _files_plan(
     source: SourceEntry, output: OutputSettings, folder: Path
 ) -> tuple[list[Unit], dict[str, Any]]:
     "The units of a source of files, and what it was read from."
-    files = expand(source.files, folder)
-    top = os.path.commonpath([path.parent for path in files])
-    names = [join_surrogates(Path(os.path.relpath(path, top)).as_posix()) for path in files]
-    pieces = [
-        unit
-        for path, name in zip(files, names)
-        for unit in file_units(source, path, name, output.unit_mb)
-    ]
-    sizes = [path.stat().st_size for path in files]
-    encodings = {unit.path: unit.encoding for unit in pieces}
-    forms = [file_form(source, path, encodings.get(os.path.abspath(path))) for path in files]
-    forms = [{key: form[key] for key in ("encoding", "delimiter") if key in form} for form in forms]
+    files, passed = expand(source.files, folder)
+    top = os.path.commonpath([os.path.abspath(path.parent) for path in files])
+    name = lambda path: join_surrogates(Path(os.path.relpath(path, top)).as_posix())
+    said, pieces, facts = {folder / Path(file).expanduser() for file in source.files}, [], []
+    for path in files:
+        try:
+            units = file_units(source, path, name(path), output.unit_mb)
+        except RecipeError:
+            if path in said or (path == files[-1] and not pieces):
+                raise
+            passed.append((path, f"no column {source.text!r}"))
+        else:
+            pieces += units
+            facts.append(_file_facts(source, path, units[0]))
     if source.limit:
-        pieces = [Unit(source.name, sum(sizes), parts=tuple(pieces))]
-    return pieces, {
-        "files": [
-            {"path": n, "bytes": s, "mark": file_mark(p), **form}
-            for p, n, s, form in zip(files, names, sizes, forms)
-        ]
-    }
+        pieces = [Unit(source.name, sum(f["bytes"] for f in facts), parts=tuple(pieces))]
+    rest = [{"path": name(path), "reason": join_surrogates(reason)} for path, reason in passed]
+    return pieces, {"files": facts, **({"passed": rest} if rest else {})}
 
 # %% ../../nbs/engine/e32_units.ipynb #db348085
 def plan(
@@ -259,7 +312,12 @@ def plan(
     list[Unit], list[dict[str, Any]]
 ]:  # All units in order; for each source what it is read from
     "Cut all sources into units. Raises `RecipeError` for what is not there."
-    units, inputs = [], []
+    units, inputs, names = [], [], [source.name for source in recipe.sources]
+    for step, options in recipe.steps:
+        for name in options.get("prefer", ()):
+            if name not in names:
+                near = f"{did_you_mean(name, names)} Sources: {', '.join(names)}."
+                raise RecipeError(f"{step}: prefer={name!r} is no source of this recipe.{near}")
     for source in recipe.sources:
         if source.files:
             pieces, facts = _files_plan(source, recipe.output, recipe.folder)
