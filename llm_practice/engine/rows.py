@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from .checks import check_choice, numbered_names
 from .documents import dialogue_text
-from .encodings import ANY_BYTE, error_handler, find_codec, is_utf8_inside
+from .encodings import ANY_BYTE, error_handler, find_codec, other_encoding
 from .text import replace_surrogates
 
 # %% ../../nbs/engine/e07_rows.ipynb #03130a13
@@ -129,8 +129,8 @@ def sound_text(
 ) -> str | BadRow:  # The text, or what is wrong with it
     "The text if every byte of it could be decoded; with `replace`, � stands for what could not."
     bad = _half(text)
-    if bad is None and is_utf8_inside(text, encoding):
-        return BadRow(f"a line of utf-8 in a file of {encoding}", _raw(text, encoding))
+    if bad is None and (other := other_encoding(text, encoding)):
+        return BadRow(f"a line of {other} in a file of {encoding}", _raw(text, encoding))
     if bad is None:
         return text
     if errors == "replace" or errors == "few" and 100 * len(_HALVES.findall(text)) <= len(text):
