@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['SCRIPTS', 'common_share', 'repair', 'to_simplified', 'to_traditional', 'chinese_script', 'identify', 'find_listed',
-           'drop_invisible']
+           'drop_invisible', 'compose']
 
 # %% ../../nbs/engine/e14_languages.ipynb #d5e1c80f
 import functools
 import re
+import unicodedata
 
 from ..book import import_optional
 from .text import HAN, join_surrogates
@@ -173,3 +174,18 @@ SCRIPTS = {
     "latin": re.compile(r"[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1eff]"),
     "han": re.compile(f"[{HAN}]"),
 }
+
+# %% ../../nbs/engine/e14_languages.ipynb #ca9317f2
+_MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
+_MANY_MARKS = re.compile(f"([{re.escape(_MARKS)}]{{30}})[{re.escape(_MARKS)}]+")
+_LOW_MARKS = re.escape("".join(mark for mark in _MARKS if ord(mark) < 0x10000))
+_PERHAPS_MARKS = re.compile(f"[{_LOW_MARKS}]|[\U00010000-\U0010ffff]")  # quick to search for
+
+# %% ../../nbs/engine/e14_languages.ipynb #cdb1110c
+def compose(
+    text: str,  # Any text
+) -> str:  # The text in normal form C; of more than 30 marks on one letter, 30 stay
+    "Unicode normal form C: one code point for a letter with its accent."
+    if not text.isascii() and _PERHAPS_MARKS.search(text):
+        text = _MANY_MARKS.sub(r"\1", text)
+    return unicodedata.normalize("NFC", text)
