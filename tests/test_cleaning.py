@@ -574,3 +574,18 @@ def test_tags_of_every_kind_go_and_words_stay_whole(text, left):
 def test_markup_goes_and_programs_stay(text, bare):
     assert squeeze_spaces(drop_tags(text)) == (text if bare is None else bare)
     assert has_tags(text) == (bare is not None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ภาษา\u200bไทย", "ភាសា\u200bខ្មែរ", "မြန်မာ\u200bစာ", "ᠬᠠᠭ\u180eᠠ", "📱", "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "葛\U000e0100城", "👩🏽\u200d❤️\u200d💋\u200d👨🏿", "1️⃣", "ශ්\u200dරී", "الـسلام عـــليكم"],
+)  # fmt: skip
+def test_marks_and_borders_that_a_script_needs_stay(text):
+    assert drop_invisible(text) == text and normalise(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"), [("pass\u200bword", "password"), ("中\u200b文", "中文"), ("ไทย\u200b", "ไทย"), ("a\u180eb", "ab"), ("\u200bไทย\u200b ok", "ไทย ok")]
+)  # fmt: skip
+def test_zero_width_spaces_elsewhere_go(text, seen):
+    assert drop_invisible(text) == seen

@@ -150,23 +150,26 @@ def find_listed(
 # %% ../../nbs/engine/e14_languages.ipynb #ad4ed49e
 _EMOJI = "\u2190-\u27bf\u2b00-\u2bff\ufe0f\U0001f1e6-\U0001faff"
 _JOINED = "\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefe"  # Arabic, Indic and their kin
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Burmese, Khmer: a zero-width space parts their words
 _UNSEEN = (
     "\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f"  # control characters but tab and line ends
-    "\xad\u180e\u200b\u2060-\u2064\ufeff"  # soft hyphen, zero-width characters, byte order mark
+    "\xad\u2060-\u2064\ufeff"  # soft hyphen, zero-width characters, byte order mark
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks for the direction of writing
 )
 # what is unseen, and joiners that join no emoji and no letters of a script that needs them
 _INVISIBLE = re.compile(
     f"[{_UNSEEN}]|(?<![{_EMOJI}{_JOINED}])\u200d|(?<![{_JOINED}])\u200c"
     f"|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])|(?<=[{_JOINED}])\u200c(?![{_JOINED}])"
+    f"|(?<![{_UNSPACED}])\u200b|(?<=[{_UNSPACED}])\u200b(?![{_UNSPACED}])|(?<![\u1820-\u18aa])\u180e|\u180e(?![\u1820-\u18aa])"
 )
-_PERHAPS_INVISIBLE = re.compile(f"[{_UNSEEN}\u200c\u200d]")  # quick to search for
+_PERHAPS_INVISIBLE = re.compile(f"[{_UNSEEN}\u180e\u200b-\u200d]")  # quick to search for
 
 # %% ../../nbs/engine/e14_languages.ipynb #daf4a4c1
 def drop_invisible(
     text: str,  # Any text
 ) -> str:  # The same text as a reader sees it
-    "Remove control, zero-width and direction characters; keep the joiners inside emoji and Persian or Indic words."
+    """Remove control, zero-width and direction characters; keep the joiners inside emoji and Persian or Indic words,
+    and the zero-width spaces between words of Thai, Burmese and Khmer."""
     return _INVISIBLE.sub("", text) if _PERHAPS_INVISIBLE.search(text) else text
 
 # %% ../../nbs/engine/e14_languages.ipynb #3dd7376f
