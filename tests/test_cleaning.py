@@ -25,6 +25,7 @@ from llm_practice.data.cleaning import (
     drop_tags,
     few_letters,
     fold_width,
+    has_tags,
     judge,
     many_digits,
     much_punctuation,
@@ -513,7 +514,7 @@ def test_fast_paths_do_what_their_definitions_say(text):
         ).strip()
     )
     assert drop_invisible(text) == languages._INVISIBLE.sub("", text)
-    assert compose(text) == unicodedata.normalize("NFC", cleaning._MANY_MARKS.sub(r"\1", text))
+    assert compose(text) == unicodedata.normalize("NFC", languages._MANY_MARKS.sub(r"\1", text))
 
 
 @pytest.mark.parametrize(
@@ -544,3 +545,47 @@ def test_joiners_that_join_nothing_go():
 )  # fmt: skip
 def test_tags_of_every_kind_go_and_words_stay_whole(text, left):
     assert cleaning.drop_tags(text) == left and cleaning.has_tags(text) == (text != left)
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("a<b>c", None),
+        ("if (a<b && c>d) return", None),
+        ("List<A> f<a>(x), Vec<Data>", None),
+        ("p<.05 and a>.1", None),
+        ("<b>unclosed", "unclosed"),
+        ("He<b>ll</b>o w<i>or</i>ld", "Hello world"),
+        ("word<br>word", "word\nword"),
+        ("<td>1</td><td>2</td>", "1 2"),
+        ("<option>a<option>b", "a\nb"),
+        ("<script>if(a<b){f('x')}</script>text", "text"),
+        ("<style>p{color:red}</style>body", "body"),
+        ("a <script> tag and </script> its end", "a tag and its end"),
+        ("<!DOCTYPE html>\n<?xml version='1.0'?><p>x", "x"),
+        ("10<sup>6</sup> m<sup>2</sup>, H<sub>2</sub>O", "10^6 m^2, H2O"),
+        ("a word.<sup>3</sup>", "a word.3"),
+        ("<o:p></o:p>word <input checked>", "word"),
+        ('<img alt="a > b" src=x>后', "后"),
+        ("<p>中文<span class=x>词</span>语", "中文词语"),
+        ("{{ a }} {% if a < b %} <%= x %>", None),
+    ],
+)
+def test_markup_goes_and_programs_stay(text, bare):
+    assert squeeze_spaces(drop_tags(text)) == (text if bare is None else bare)
+    assert has_tags(text) == (bare is not None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ภาษา\u200bไทย", "ភាសា\u200bខ្មែរ", "မြန်မာ\u200bစာ", "ᠬᠠᠭ\u180eᠠ", "📱", "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "葛\U000e0100城", "👩🏽\u200d❤️\u200d💋\u200d👨🏿", "1️⃣", "ශ්\u200dරී", "الـسلام عـــليكم"],
+)  # fmt: skip
+def test_marks_and_borders_that_a_script_needs_stay(text):
+    assert drop_invisible(text) == text and normalise(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"), [("pass\u200bword", "password"), ("中\u200b文", "中文"), ("ไทย\u200b", "ไทย"), ("a\u180eb", "ab"), ("\u200bไทย\u200b ok", "ไทย ok")]
+)  # fmt: skip
+def test_zero_width_spaces_elsewhere_go(text, seen):
+    assert drop_invisible(text) == seen

@@ -7,7 +7,12 @@ from written import CHINESE, LATIN, TRADITIONAL, read, write
 
 from llm_practice.data.sources import load
 from llm_practice.engine import encodings
-from llm_practice.engine.encodings import detect_encoding, encoding_evidence, guess_encoding
+from llm_practice.engine.encodings import (
+    detect_encoding,
+    encoding_evidence,
+    guess_encoding,
+    other_encoding,
+)
 from llm_practice.engine.reading import read_files
 from llm_practice.engine.rows import BrokenFileError
 
@@ -188,3 +193,86 @@ def test_how_an_encoding_is_known_can_be_said(tmp_path):
     assert encoding_evidence(marked).known_by == "mark"
     assert encoding_evidence(page) == ("big5hkscs", "label")
     assert encoding_evidence(write(tmp_path, "c.txt", CHINESE.encode("gbk"))).known_by == "guess"
+
+
+RUSSIAN, GREEK, JAPANESE, KOREAN, POLISH, TURKISH = (
+    "Все люди рождаются свободными и равными в своём достоинстве и правах.",
+    "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια.",
+    "すべての人間は、生まれながらにして自由であり、尊厳と権利とについて平等である。",
+    "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
+    "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw, są obdarzeni rozumem.",
+    "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler, kardeşçe davranmalıdırlar.",
+)
+
+
+@pytest.mark.parametrize("text", [RUSSIAN, GREEK, JAPANESE, "Всё", "perché no, così è più facile"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_other_alphabets_in_utf16_without_a_mark(tmp_path, text, encoding):
+    path = write(tmp_path, "a.txt", f"{text}\n".encode(encoding))
+    assert detect_encoding(path) == encoding and read(path)[0][0]["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (RUSSIAN, "cp1251"),
+        (RUSSIAN, "koi8-r"),
+        ("Свобода слова", "koi8-r"),
+        (GREEK, "cp1253"),
+        (JAPANESE, "euc_jp"),
+        ("これはペンです", "euc_jp"),
+        (JAPANESE, "shift_jis"),
+        (KOREAN, "euc_kr"),
+        ("우리는 사람이다", "euc_kr"),
+        (POLISH, "cp1250"),
+        (TURKISH, "cp1254"),
+    ],
+)
+def test_other_languages_are_asked_for_and_not_read_as_chinese_or_western(text, encoding):
+    assert guess_encoding(text.encode(encoding)) == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "text", ["Nº 5: déjà vu, très bien, où ça, Noël, île, août, leçon", "Größe für Straße, schöne Grüße, Äpfel, Öl", "¿Qué? ¡Él también! España, añ"[:26]]
+)  # fmt: skip
+def test_western_languages_stay_western(text):
+    assert guess_encoding(text.encode("cp1252")) == "cp1252"
+
+
+LINES = {
+    "gbk": "窗外是海，早上很美，我们还会来。",
+    "big5": "窗外是海，早上很美，我們還會來。",
+    "shift_jis": "吾輩は猫である。名前はまだ無い。",
+    "euc_kr": KOREAN,
+    "cp1251": "Всеобщая декларация прав",
+}
+
+
+@pytest.mark.parametrize("main", ["gbk", "big5", "cp1252", "utf-8"])
+@pytest.mark.parametrize("strange", LINES)
+def test_a_line_of_another_encoding_is_told_and_the_others_kept(tmp_path, main, strange):
+    if main == strange:
+        return
+    usual = {
+        "gbk": "第{}行，说的是房间和服务。",
+        "utf-8": "第{}行，说的是房间和服务。",
+        "big5": "第{}行，說的是房間和服務。",
+        "cp1252": "Nº {} Größe für Straße",
+    }[main]
+    lines = [usual.format(i) for i in range(50)]
+    data = "\n".join(lines[:25]).encode(main) + b"\n" + LINES[strange].encode(strange) + b"\n"
+    found, problems = read(write(tmp_path, "a.txt", data + "\n".join(lines[25:]).encode(main)))
+    assert [row["text"] for row in found] == lines and [p.line for p in problems] == [26]
+
+
+def test_rare_chinese_and_a_given_encoding_are_left_alone():
+    for text in ("氤氲蓊郁氍毹饕餮魑魅魍魉", "こんにちは、世界の皆さん", "Привет всем людям"):
+        assert other_encoding(text, "gb18030") is None
+    assert other_encoding("Всеобщая декларация прав", "cp1251") is None
+
+
+def test_one_strange_line_does_not_make_a_file_utf16(tmp_path):
+    lines = [f"line {i} of plain words" for i in range(50)]
+    data = "\n".join(lines).encode() + b"\n" + "窗外是海".encode("utf-16-le")
+    found, problems = read(write(tmp_path, "a.txt", data))
+    assert [row["text"] for row in found] == lines and len(problems) == 1

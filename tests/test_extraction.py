@@ -86,3 +86,18 @@ def test_hostile_pages_end_and_give_text_that_can_be_written(bomb):
 def test_any_bytes_are_a_page(data):
     page_text(data).encode("utf-8")
     page_text(b"<html><body><p>" + data + b"</p>" + ARTICLE.encode()).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("piece", "text"),
+    [
+        ("I <b>love</b> it", "I love it"),
+        ("好评<br>房间大\n服务好", "好评\n房间大\n服务好"),
+        ("<p>我很喜欢这里</p>", "我很喜欢这里"),
+        ("<table><tr><td>姓名</td><td>张三</td></tr></table>", "姓名\n张三"),
+        ("I <3 you <i>too</i>", "I <3 you too"),
+        ("see <a href='x'>this</a> for more", "see this for more"),
+    ],
+)
+def test_a_piece_of_markup_loses_its_tags_and_no_text(piece, text):
+    assert page_text(piece) == text

@@ -287,3 +287,73 @@ def test_all_that_phonenumbers_finds_is_found():
             found |= {(match.start, match.end) for match in matches}
         ours = find_personal(text, ["PHONE"])
         assert all(any(o.start <= a and b <= o.end for o in ours) for a, b in found), number
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("邮箱：ｌｉ＠ｑｑ．ｃｏｍ", "邮箱：[EMAIL]"),
+        ("?email=ann%40example.com&x=1", "?email=[EMAIL]&x=1"),
+        (r'{"m": "ann\u0040example.org"}', '{"m": "[EMAIL]"}'),
+        ("ann&#64;example.org", "[EMAIL]"),
+        ("li[#]qq.com 或 li【at】qq.com", "[EMAIL] 或 [EMAIL]"),
+        ('"ann lee"@example.com', "[EMAIL]"),
+        ("иван@почта.рф", "[EMAIL]"),
+        ("ann@xn--e1aybc.xn--p1ai", "[EMAIL]"),
+        ("ann@例子.中国 谢谢", "[EMAIL] 谢谢"),
+        ("nguyễn@example.com", "[EMAIL]"),
+        ("jose\u0301@example.com", "[EMAIL]"),
+        ("-ann@example.com", "-[EMAIL]"),
+        ("...ann@example.com", "...[EMAIL]"),
+        ("https://ann.lee:s3cr3t@host.example.com/x", "https://[EMAIL]@host.example.com/x"),
+        ("postgres://app:pw@192.0.2.5:5432/db", "postgres://[EMAIL]@[IP]:5432/db"),
+        ("node 192.0.2.40 down", "node [IP] down"),
+        ("srv: 192.0.2.9", "srv: [IP]"),
+        ("https://ipinfo.io/192.0.2.9", "https://ipinfo.io/[IP]"),
+        ("IP：２０３．０．１１３．９", "IP：[IP]"),
+        ("ID110101190001010014", "ID[ID]"),
+        ("card4111111111111111", "card[CARD]"),
+        ("4111 - 1111 - 1111 - 1111", "[CARD]"),
+        ("4111.1111.1111.1111", "[CARD]"),
+        ("TEL13912345678 WX13912345678", "TEL[PHONE] WX[PHONE]"),
+        ("phone=%2B8613912345678&m=1", "phone=%2B[PHONE]&m=1"),
+        ("电话(010)62781234-801", "电话[PHONE]"),
+        ("手機 0912-345-678", "手機 [PHONE]"),
+        ("+49 (0) 89 / 123 456 78", "[PHONE]"),
+        ("Tel.: 030/9018200", "Tel.: [PHONE]"),
+        ("+33 6.12.34.56.78", "[PHONE]"),
+        ("8 (916) 123-45-67", "[PHONE]"),
+        ("(11) 96123-4567", "[PHONE]"),
+        ("0412 345 678", "[PHONE]"),
+        ("078 123 45 67", "[PHONE]"),
+        ("081234 56789", "[PHONE]"),
+        ("Teléfono: 612 34 56 78", "Teléfono: [PHONE]"),
+        ("電話番号 03-1234-5678", "電話番号 [PHONE]"),
+        ("400-100-8820", "[PHONE]"),
+        ("in May 2024 (415) 555-0132", "in May 2024 [PHONE]"),
+    ],
+)
+def test_ways_of_writing_in_logs_urls_and_other_countries(text, masked):
+    assert mask_personal(text) == masked and mask_personal(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    "W@x.sum() | y = A@B.mean(axis=0) | img@2x.avif | icon@1.5x.png | (2010) 1234-1240 | 12 (11) 1234-1240 | 05 12 2024 10 | Tel Aviv 2019-2020"
+    " | 手机：2024-05-01 发布 | 电话：1987-2012 | Tel: 39.90421, 116.3 | ratio 1:2:3:4:5:6:7:8 | libssl 3.0.2.1 | 兰州1．51．10．9 | curl/7.81.0.1"
+    ' | "version": "1.2.3.4" | 市值13912345678美元 | 123-45-67 | lodash@4.17.21 | https://medium.com/@ann'.split(
+        " | "
+    ),
+)
+def test_programs_tables_and_references_stay(text):
+    assert mask_personal(text) == text
+
+
+@pytest.mark.parametrize("region", "AU BR CH CN DE ES FR GB HK IN IT JP KR NL RU SG TW US".split())
+def test_phones_of_many_countries_as_phonenumbers_writes_them(region):
+    peer = pytest.importorskip("phonenumbers", reason="the peer is not installed")
+    for kind in (peer.PhoneNumberType.MOBILE, peer.PhoneNumberType.FIXED_LINE):
+        example = peer.example_number_for_type(region, kind)
+        for way in ("INTERNATIONAL", "E164", "NATIONAL"):
+            number = peer.format_number(example, getattr(peer.PhoneNumberFormat, way))
+            assert mask_personal(f"tel: {number}, thanks") == "tel: [PHONE], thanks", number

@@ -127,3 +127,19 @@ def test_signs_that_carry_meaning_make_other_texts(one, other):
 )  # fmt: skip
 def test_case_width_spaces_and_punctuation_do_not(one, other):
     assert exact_key(one) == exact_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(".5", "5"), ("about .75 l", "about 75 l"), ("~5", "5"), ("A-", "A"), ("grade: B-", "grade: B+"), ("评级A-，", "评级A，"), ("nice :)", "nice :("), ("好评:)", "好评:("), (":-)", ":-("), ("ok ;)", "ok"), ("-.5", ".5")],
+)  # fmt: skip
+def test_signs_that_carry_meaning_differ(one, other):
+    assert exact_key(one) != exact_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(".5", "0.5"), ("...5 men", "5 men"), ("see p.5", "see p 5"), ("(as follows:) yes", "as follows yes"), ("well-known", "well known"), ("x-ray", "x ray"), ("plan B - good", "plan B good"), ("- a list", "a list"), ("说明:(见下)", "说明见下"), ("e.g.", "eg"), (":)", ":-)")],
+)  # fmt: skip
+def test_punctuation_without_meaning_does_not_count(one, other):
+    assert exact_key(one) == exact_key(other)

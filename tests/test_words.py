@@ -270,3 +270,20 @@ def test_narrow_signs_stick_to_no_word(text, cut, method):
 )  # fmt: skip
 def test_signs_around_addresses_and_decades(text, pieces):
     assert [word.text for word in words(text)] == pieces.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("我用C++写", "我 用 C++ 写"),
+        ("C++好", "C++ 好"),
+        ("5贵", "5 贵"),
+        ("abc.贵", "abc. 贵"),
+        ("A+级", "A+ 级"),
+        ("2024年5月", "2024年 5月"),
+        ("房间小,吵,贵", "房间 小 , 吵 , 贵"),
+        ("C#很难", "C# 很 难"),
+    ],
+)
+def test_letters_digits_and_signs_end_where_chinese_begins(text, cut):
+    assert segment(text) == cut.split()

@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['STEPS', 'TextRule', 'PHRASES', 'RULES', 'unescape', 'unify_line_ends', 'drop_tags', 'has_tags', 'fold_width',
-           'compose', 'squeeze_spaces', 'squeeze_punctuation', 'normalise', 'trace', 'too_short', 'too_long',
-           'few_letters', 'much_punctuation', 'many_digits', 'repetitive', 'wrong_script', 'broken_characters',
-           'wrong_language', 'boilerplate', 'word_list', 'judge', 'reasons', 'clean']
+           'squeeze_spaces', 'squeeze_punctuation', 'normalise', 'trace', 'too_short', 'too_long', 'few_letters',
+           'much_punctuation', 'many_digits', 'repetitive', 'wrong_script', 'broken_characters', 'wrong_language',
+           'boilerplate', 'word_list', 'judge', 'reasons', 'clean']
 
 # %% ../../nbs/data/07_cleaning.ipynb #429e08b8
 import html
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
 from os.path import commonprefix
@@ -23,7 +22,7 @@ from datasets import Dataset, Features, Value
 
 from ..engine.checks import check_choice
 from ..engine.documents import Filtered, check_columns, divide
-from ..engine.languages import SCRIPTS, drop_invisible, find_listed, identify
+from ..engine.languages import SCRIPTS, compose, drop_invisible, find_listed, identify
 from llm_practice.engine.text import (
     ALNUM,
     DIGIT,
@@ -55,39 +54,59 @@ def unify_line_ends(
     return "\n".join(text.splitlines()) + "\n" * text.endswith(tuple(_LINE_ENDS))
 
 # %% ../../nbs/data/07_cleaning.ipynb #c27a3c83
-_BLOCKS = "address|article|aside|blockquote|dd|div|dl|dt|figure|footer|form|h[1-6]|header|li|main|nav|ol|p|pre|section|table|tr|ul"
+_BLOCKS = "address|article|aside|blockquote|dd|div|dl|dt|figure|footer|form|h[1-6]|header|li|main|nav|ol|option|p|pre|section|table|tr|ul"
 _TAGS = f"{_BLOCKS}|a|abbr|acronym|audio|b|bdi|bdo|big|body|br|button|caption|center|cite|code|col|data|del|dfn|em|embed|"
 _TAGS += "figcaption|font|head|hr|html|i|iframe|img|input|ins|kbd|label|link|map|mark|meta|meter|nobr|object|option|"
 _TAGS += "param|picture|q|rp|rt|ruby|s|samp|script|select|small|source|span|strike|strong|style|sub|summary|sup|tbody|"
-_TAGS += "td|textarea|tfoot|th|thead|time|title|tt|u|var|video|wbr"
-_END = r"""(?:\s(?:[^<>"']|"[^"]{0,2000}"|'[^']{0,2000}')*|\s[^<>]*)?/?>"""  # > may stand inside quotes
-_BREAK = re.compile(rf"<(?:br|hr|/?(?:{_BLOCKS})){_END}", re.IGNORECASE)
-_TAG = re.compile(rf"</?(?:{_TAGS}){_END}", re.IGNORECASE)
+_TAGS += "td|textarea|tfoot|th|thead|time|title|tt|u|var|video|wbr|canvas|details|fieldset|frame|frameset|legend|noscript|o:p|svg"
+_SAY = r"""(?=[^<>]*=|\s*/?>|\s*(?:checked|selected|disabled|hidden|required|readonly|multiple|nowrap|open)\b)"""
+_END = rf"""(?:\s{_SAY}(?:[^<>"']|"[^"]{{0,2000}}"|'[^']{{0,2000}}')*|\s{_SAY}[^<>]*)?/?>"""  # > may stand inside quotes
+_BREAK = re.compile(rf"<(?:br|hr|/?(?:{_BLOCKS})|(/?t[dh])){_END}", re.IGNORECASE)
+_TAG = re.compile(rf"</?({_TAGS}){_END}|<!doctype\s[^<>]*>|<\?xml\s[^<>]*>", re.IGNORECASE)
+_HIDDEN = re.compile(r"<!--|<(script|style)(?:\s[^<>]*)?>", re.IGNORECASE)
+_POWER = re.compile(r"(?<=[0-9A-Za-z)])<sup>([0-9+−–-][0-9]{0,3}|n)</sup>", re.IGNORECASE)
+_ALONE = ("br", "hr", "wbr", "p", "li", "td", "th", "tr", "dt", "dd", "option")  # need no end
 
 # %% ../../nbs/data/07_cleaning.ipynb #b11e02ac
-def _drop_comments(text: str) -> str:
-    "Remove what stands between <!-- and -->; one that is never closed stays."
+def _drop_hidden(text: str) -> str:
+    "Remove comments, scripts and styles with what is in them; what has no end, or looks like prose, stays."
     pieces, at = [], 0
-    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
-        pieces.append(text[at:start])
-        at = end + 3
+    while found := _HIDDEN.search(text, at):
+        mark = re.compile(f"</{found[1]}" if found[1] else "-->", re.IGNORECASE)
+        if not (last := mark.search(text, found.end())):
+            break
+        inside = text[found.end() : last.start()]
+        prose = found[1] and inside.strip() and not re.search("[{};=]", inside)
+        pieces += [text[at : found.start()], inside if prose else ""]
+        at = last.start() if found[1] else last.end()
     return "".join([*pieces, text[at:]])
+
+# %% ../../nbs/data/07_cleaning.ipynb #tags0015
+def _tags(text: str) -> list[re.Match]:
+    "All tags; none of them is a type in a program: glued to a word, bare, and never closed."
+    closed = {*_ALONE, *map(str.lower, re.findall("</([A-Za-z][A-Za-z0-9:]*)", text))}
+    glued = re.compile(r"(?<=[\w)])<[A-Za-z]+>")
+    code = lambda found: glued.match(text, found.start()) and found[1].lower() not in closed
+    return [found for found in _TAG.finditer(text) if not code(found)]
 
 # %% ../../nbs/data/07_cleaning.ipynb #965cc5bc
 def drop_tags(
     text: str,  # Text with leftover HTML
 ) -> str:  # Text without; paragraphs and line breaks become line ends
-    "Remove known HTML tags and comments; `<三国演义>` and `a < b` stay."
-    return _TAG.sub("", _BREAK.sub("\n", _drop_comments(text))) if "<" in text else text
+    "Remove known HTML tags, comments and scripts; `<三国演义>`, `a < b` and `List<A>` stay; 10<sup>6</sup> becomes 10^6."
+    if "<" not in text:
+        return text
+    text = _POWER.sub(r"^\1", _drop_hidden(text))
+    text = _BREAK.sub(lambda found: " " if found[1] else "\n", text)
+    edges = [0, *(edge for found in _tags(text) for edge in found.span()), len(text)]
+    return "".join(text[a:b] for a, b in zip(edges[::2], edges[1::2]))
 
 # %% ../../nbs/data/07_cleaning.ipynb #tags000001
 def has_tags(
     text: str,  # Any text
 ) -> bool:  # Whether it holds HTML
-    "Is there a known tag or a comment? `I <3 you`, `x < 5` and `<三国演义>` have none."
-    return "<" in text and bool(
-        _TAG.search(text) or re.search("<!(?:--|doctype)", text, re.IGNORECASE)
-    )
+    "Is there a known tag or a comment? `I <3 you`, `x < 5`, `List<A>` and `<三国演义>` have none."
+    return "<" in text and ("<!--" in text or bool(_tags(text)))
 
 # %% ../../nbs/data/07_cleaning.ipynb #e26df3f3
 _NARROW = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -100,21 +119,6 @@ def fold_width(
 ) -> str:  # ASCII letters, digits and spaces; Chinese punctuation as it was
     "Make full-width letters, digits and spaces narrow, and nothing else."
     return text.translate(_WIDE) if _HAS_WIDE.search(text) else text
-
-# %% ../../nbs/data/07_cleaning.ipynb #ca9317f2
-_MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
-_MANY_MARKS = re.compile(f"([{re.escape(_MARKS)}]{{30}})[{re.escape(_MARKS)}]+")
-_LOW_MARKS = re.escape("".join(mark for mark in _MARKS if ord(mark) < 0x10000))
-_PERHAPS_MARKS = re.compile(f"[{_LOW_MARKS}]|[\U00010000-\U0010ffff]")  # quick to search for
-
-# %% ../../nbs/data/07_cleaning.ipynb #cdb1110c
-def compose(
-    text: str,  # Any text
-) -> str:  # The text in normal form C; of more than 30 marks on one letter, 30 stay
-    "Unicode normal form C: one code point for a letter with its accent."
-    if not text.isascii() and _PERHAPS_MARKS.search(text):
-        text = _MANY_MARKS.sub(r"\1", text)
-    return unicodedata.normalize("NFC", text)
 
 # %% ../../nbs/data/07_cleaning.ipynb #d7f4a4d5
 def squeeze_spaces(

@@ -9,10 +9,15 @@ __all__ = ['page_text']
 import re
 
 from ..book import import_optional
-from ..engine.formats import xml_text
+from ..engine.formats import strip_markup, xml_text
 
 # %% ../../nbs/data/06_extraction.ipynb #6cf0d5ff
 _SOFT_BREAK = re.compile("<wbr */?>", re.IGNORECASE)  # no border between words
+_PAGE = re.compile(  # what only whole pages have
+    r"<(?:!doctype|html|head|body|nav|header|footer|aside|main|article|form|script|iframe)\b",
+    re.IGNORECASE,
+)
+_BLOCK = re.compile(r"<(?:p|div|li|tr|h[1-6]|ul|ol|table|pre|blockquote|dl)\b", re.IGNORECASE)
 
 
 def page_text(
@@ -20,11 +25,14 @@ def page_text(
     everything: bool = False,  # True keeps more: comments of readers, and text that may be boilerplate
     limit: int = 1_000_000,  # Characters that are read; more is cut off, as Common Crawl does
 ) -> str:  # The main text, a paragraph on each line; empty if there is none
-    "Take the main text out of a web page (with trafilatura)."
+    "Take the main text out of a web page (with trafilatura), or all text out of a piece such as `I <b>love</b> it`."
     trafilatura = import_optional("trafilatura", "trafilatura")
     if isinstance(page, bytes):
         page = trafilatura.utils.decode_file(page[: 4 * limit])
     page = _SOFT_BREAK.sub("", page[:limit])
+    if not _PAGE.search(page) and re.search("</?[A-Za-z]", page):
+        lines = page if _BLOCK.search(page) else page.replace("\n", "<br>\n")
+        return strip_markup(lines).encode("utf-8", "replace").decode("utf-8")
     tree = trafilatura.load_html(xml_text(page))
     if tree is None:
         return ""

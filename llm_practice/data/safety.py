@@ -56,34 +56,52 @@ def is_identity(
 
 # %% ../../nbs/data/09_safety.ipynb #pers0001
 _PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if code != 0xFF0E}
+_PLAIN |= {ord("【"): "[", ord("】"): "]"}
 _PLAIN |= dict.fromkeys(map(ord, "\xa0\u2002\u2003\u2007\u2009\u202f\u3000"), " ")
 _PLAIN |= dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2212\ufe63"), "-")
-_DASH = re.compile(r"(?<=[0-9)])[–—―](?=[0-9(])")
+_DASH = re.compile(r"[–—―](?<=[0-9)].)(?=[0-9(])")
+_POINTS = re.compile(
+    r"(?<=[A-Za-z])．(?=[0-9A-Za-z])|(?<=[0-9])．(?=[A-Za-z])|[1-9][0-9]{2}(?:．[0-9]{1,3}){3}(?![0-9．])"
+)
 
 # %% ../../nbs/data/09_safety.ipynb #pers0002
 def _plain(text: str) -> str:
     "Narrow letters, digits, signs and spaces, and one kind of dash; every character keeps its place."
-    return text if text.isascii() else _DASH.sub("-", text.translate(_PLAIN))
+    if text.isascii():
+        return text
+    text = _DASH.sub("-", text.translate(_PLAIN))
+    return _POINTS.sub(lambda found: found[0].replace("．", "."), text) if "．" in text else text
 
 # %% ../../nbs/data/09_safety.ipynb #3de22699
-_L = "A-Za-z0-9À-ÖØ-öø-ɏͰ-ӿ"
+_L = "A-Za-z0-9À-ÖØ-öø-ɏ\u0300-ӿḀ-ỿ"  # with the accents that stand behind their letter
+_AT = r"(?:@|%40|&#64;|&commat;|\\u0040| ?[(\[{] ?(?:at|AT|At|@|#) ?[)\]}] ?)"
+_POINT = r"(?:\.| ?[(\[{] ?(?:dot|DOT|Dot|\.) ?[)\]}] ?)"
+_TOP = "xn--[A-Za-z0-9-]{2,59}|[A-Za-z]{2,24}|[Ѐ-ӿ]{2,24}|中国|中國|公司|网络|網絡|香港|台灣|网址|广告|在线|中文网"
 _MAIL = re.compile(
-    rf"(?<![{_L}._%+&-])(?<![{_L}]['’])[{_L}_%+](?:[{_L}._%+&-]|['’](?=[{_L}])){{0,63}}"
-    r"(?:@| ?[(\[{] ?(?:at|AT|At) ?[)\]}] ?)"
-    rf"(?:[{_L}](?:[{_L}-]{{0,62}})(?:\.| ?[(\[{{] ?(?:dot|DOT) ?[)\]}}] ?)){{1,6}}[A-Za-z]{{2,24}}(?![{_L}])"
+    rf"(?:(?<![{_L}_%+])(?<![{_L}][.&'’-])[{_L}_%+](?:[{_L}._%+&-]|['’](?=[{_L}])){{0,99}}|\"[^\"\n]{{1,64}}\"(?=@)){_AT}"
+    rf"(?:[{_L}\u4e00-\u9fff](?:[{_L}\u4e00-\u9fff-]{{0,62}}){_POINT}){{1,6}}(?:{_TOP})(?![{_L}])"
 )
+_SIGNED = re.compile(  # quick to search for
+    r"[@(\[{%&\\](?:(?<=@)|(?<=[(\[{]) ?(?:at|AT|At|@|#) ?[)\]}]|(?<=%)40|(?<=&)(?:#64|commat);|(?<=\\)u0040)"
+)
+_LOGIN = re.compile(r"(?<=://)[^\s/:@\"'<>]{1,64}:[^\s/@\"'<>]{1,128}(?=@)")
 _NO_HOST = re.compile(
-    r"\.(?:png|jpe?g|gif|svg|webp|bmp|ico|pdf|html?|php|js|css|txt|json|xml|ya?ml|csv|exe|dll)$",
+    r"\.(?:png|jpe?g|gif|svg|webp|avif|heic|tiff?|bmp|ico|pdf|docx?|xlsx?|pptx?|mp[34]|wav|html?|php|js|css|txt|json"
+    r"|xml|ya?ml|csv|exe|dll)$|@[0-9](?:\.[0-9])?x\.",
     re.IGNORECASE,
 )
+_CALL = re.compile(r"\((?:-?[0-9]?\)|axis|dim)")
 
 # %% ../../nbs/data/09_safety.ipynb #eec4864d
 def _mail(text: str) -> Iterator[tuple[int, int]]:
-    "Mail addresses, also as name(at)example.org; no names of files, calls in programs or addresses of git."
-    signed = "@" in text or re.search(r"[(\[{] ?at ?[)\]}]", text, re.IGNORECASE)
-    for found in _MAIL.finditer(text) if signed else ():
+    "Mail addresses, also as name(at)example.org, and user:password of a URL; no files, calls or addresses of git."
+    if not _SIGNED.search(text):
+        return
+    yield from (found.span() for found in _LOGIN.finditer(text))
+    for found in _MAIL.finditer(text):
         start, end = found.span()
-        call = text.startswith("(", end) and end - text.rfind(".", start, end) > 7
+        long = text.startswith("(", end) and end - text.rfind(".", start, end) > 7
+        call = long or _CALL.match(text, end)
         git = found[0].startswith("git@") and text.startswith(":", end)
         if not (call or git or _NO_HOST.search(found[0])):
             yield start, end
@@ -97,11 +115,15 @@ _V6 = re.compile(
     r"(?<![0-9A-Za-z.])(?<![0-9A-Fa-f:]:)(?=[0-9A-Fa-f]{1,4}:|::)"
     r"(?:[0-9A-Fa-f:]{1,35}:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9A-Fa-f:]{1,38}(?:[0-9A-Fa-f]|::))(?![0-9A-Za-z]|:[0-9A-Fa-f:]|\.[0-9])"
 )
+_DOTS, _COLONS = (
+    re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),
+    re.compile(":[0-9A-Fa-f]{0,4}:"),
+)
 _VERSION = re.compile(
-    r"(?:version|ver\.?|release|rev(?:ision)?|build|firmware|v|section|chapter|clause|figure|table|§|\.so\."
-    r"|python|java|node|php|ruby|perl|gcc|chrome|firefox|edge|safari|windows|office|android|ios|kernel|linux"
-    r"|ubuntu|mysql|nginx|redis|版本号?|版|第|固件|内核|系统|升级到|更新到)[ :=]{0,2}$"
-    r"|[A-Za-z0-9]/$|[<>~!=]= ?$|[\^~]$",
+    r"(?<![A-Za-z])(?:version|ver\.?|release|rev(?:ision)?|build|firmware|v|section|chapter|clause|figure|table|lib[a-z]+"
+    r"|python|chrome|chromium|windows|version (?:is|of|number))[\"']?[ :=]{0,2}[\"']?$"
+    r"|(?:§|\.so\.|版本号?|版|第|固件|内核|升级到|更新到)[ :=]{0,2}$"
+    r"|(?<![A-Za-z0-9_./:-])[A-Za-z][A-Za-z0-9_+-]{0,20}/$|[<>~!=]= ?$|[\^~]$",
     re.IGNORECASE,
 )
 _ARCHIVE = re.compile(r"\.(?:tar|t?gz|zip|jar|whl|exe|deb|rpm|dll|so|msi|dmg|apk)\b|-py[23]")
@@ -118,23 +140,29 @@ def _is_machine(text: str, start: int, end: int) -> bool:
     except ValueError:
         return False
     if not six:
-        version = _VERSION.search(text, max(0, start - 16), start) or _ARCHIVE.match(text, end)
+        version = _VERSION.search(text, max(0, start - 24), start) or _ARCHIVE.match(text, end)
         return not version and not found.startswith("0.")
     parts = [part for part in found.split(":") if part]
-    many = len(parts) > 3 and any(map(str.isdigit, found)) and set(map(len, parts)) != {2}
+    many = len(parts) > 3 and any(map(str.isdigit, found)) and max(map(len, parts)) > 2
     return many or _GIVEN.match(found) is not None
 
 # %% ../../nbs/data/09_safety.ipynb #6fe1b4a6
 def _address(text: str) -> Iterator[tuple[int, int]]:
     "IP addresses of version 4 and 6."
-    candidates = (found.span() for pattern in (_V4, _V6) for found in pattern.finditer(text))
-    return (span for span in candidates if _is_machine(text, *span))
+    for quick, pattern in ((_DOTS, _V4), (_COLONS, _V6)):
+        for found in pattern.finditer(text) if quick.search(text) else ():
+            if _is_machine(text, *found.span()):
+                yield found.span()
 
 # %% ../../nbs/data/09_safety.ipynb #76904e74
 _IDENTITY = re.compile(
-    r"(?<![0-9A-Za-z])(?<![0-9]\.)[0-9]{6}[ -]?[0-9]{8}[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
+    r"[0-9]{6}(?<![0-9]{7})(?: ?- ?| )?[0-9]{8}(?: ?- ?| )?[0-9]{3}[ -]?[0-9Xx](?![0-9A-Za-z])"
 )
-_CARD = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)(?=([2-6][0-9](?:[ -]?[0-9]){11,17})(?![0-9]))")
+_CARD = re.compile(
+    r"(?:(?<![0-9A-Za-z])(?<![0-9]\.)|(?<=[Cc]ard)|(?<=CARD)|(?<=[Vv]isa)|(?<=VISA))"
+    r"(?=([2-6][0-9](?:(?: ?- ?|  ?)?[0-9]){11,17}|[2-6][0-9]{3}(?:\.[0-9]{4}){3})(?![0-9]))"
+)
+_LONG = re.compile("[0-9](?:[ .-]{0,3}[0-9]){12}")  # quick to search for
 _ISSUERS = re.compile(
     r"4(?:.{12}|.{15}|.{18})|5[1-5].{14}|2[2-7].{14}|3[47].{13}"
     r"|3(?:0[0-5]|[689].).{11}|35.{14}|6(?:011|4[4-9]|5).*|62.{14,17}"
@@ -152,23 +180,27 @@ def _identity(text: str) -> Iterator[tuple[int, int]]:
 # %% ../../nbs/data/09_safety.ipynb #5c02ffa4
 def _card(text: str) -> Iterator[tuple[int, int]]:
     "Bank cards: digits of an issuer, a length that it uses, and Luhn."
-    for found in _CARD.finditer(text):
-        ends = [len(found[1]), *(gap.start() for gap in re.finditer("[ -]", found[1]))]
+    for found in _CARD.finditer(text) if _LONG.search(text) else ():
+        ends = [len(found[1]), *(gap.start() for gap in re.finditer("[ -]+", found[1]))]
         for end in sorted(ends, reverse=True):
-            digits = re.sub("[ -]", "", found[1][:end])
+            digits = re.sub("[ .-]", "", found[1][:end])
             if 13 <= len(digits) <= 19 and _ISSUERS.fullmatch(digits) and luhn(digits):
                 yield found.start(), found.start() + end
                 break
 
 # %% ../../nbs/data/09_safety.ipynb #5161a765
 _GAP = "(?: ?- ?| )"
-_SAYS = r"(?<=[Tt]el)|(?<=[Pp]hone)|(?<=[Mm]obile)"
-_BEFORE = rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9][.-])(?<![0-9]{{4}} )|{_SAYS})"
-_END = r"(?![0-9A-Za-z]|\.(?!0(?![0-9]))[0-9]| ?(?:元|万|亿|yuan|dollars))"
+_NAMES = ("tel", "phone", "mobile", "cell", "fax", "mob", "wx", "vx", "wechat", "whatsapp", "sms")
+_SAYS = "|".join(f"(?<={word})" for name in _NAMES for word in (name, name.title(), name.upper()))
+_SAYS += "|(?<=%[0-9A-Fa-f][0-9A-Fa-f])"  # a sign in an address of the web
+_BEFORE = (
+    rf"(?=[0-9+(])(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9][.-])(?:(?<![0-9]{{4}} )|(?=[(+]))|{_SAYS})"
+)
+_END = r"(?![0-9A-Za-z]|\.(?!0(?![0-9]))[0-9]| ?(?:元|万|亿|美元|港元|欧元|日元|英镑|吨|yuan|dollars|euros|USD|RMB))"
 _AFTER = _END + "(?!-[0-9])"
 _CHINA = r"(?:(?:\((?:\+|00)?86\)|(?:(?:\+|00) ?)?86)[ -]{0,2})?"
 _MOBILE = re.compile(
-    rf"(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9]\.)|{_SAYS})"
+    rf"(?=[0-9+(])(?:(?<![0-9A-Za-z+$¥￥€£])(?<![0-9]\.)|(?<=\n[0-9]\.)|{_SAYS})"
     rf"{_CHINA}1[3-9][0-9]{{9}}{_END}"
 )
 
@@ -177,30 +209,53 @@ _PHONES = [
     _CHINA + r"(?:1[3-9][0-9]([ .-])[0-9]{4}\1[0-9]{4}"
     r"|1[3-9][0-9]([ .-])[0-9]{3}\2[0-9]{5}|1[3-9][0-9]{2}([ .-])[0-9]{4}\3[0-9]{3})",  # Chinese mobile
     rf"{_CHINA}(?:\(0[0-9]{{2,3}}\)|0[0-9]{{2,3}}{_GAP})[ ]?"
-    r"[2-9][0-9]{2,3}[ -]?[0-9]{4}(?:[ -]?(?:转|分机|[Ee]xt\.? ?|x)[ :]?[0-9]{1,5})?",  # Chinese landline
+    r"[2-9][0-9]{2,3}[ -]?[0-9]{4}(?:[ -]?(?:转|分机|[Ee]xt\.? ?|x)[ :]?[0-9]{1,5}|-[0-9]{1,5})?",  # Chinese landline
     r"0[0-9]{4} [0-9]{6}|0[0-9]{4} [0-9]{3} [0-9]{3}|0[0-9]{3} [0-9]{3} [0-9]{4}|0[0-9]{2} [0-9]{4} [0-9]{4}",  # British
     r"\(0[0-9]{2,4}\) ?[0-9]{3,4} ?[0-9]{3,4}|07[0-9]{9}|07[0-9]{3} [0-9]{3} [0-9]{3}",  # British too
     r"(?:\+?1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?[2-9][0-9]{2}[ .-]|[2-9][0-9]{2}[.-][2-9][0-9]{2}[.-])[0-9]{4}"
     r"(?: ?(?:[Ee]xt\.? ?|x)[0-9]{1,5})?",  # North American
     r"0[1-9](?:[ .-][0-9]{2}){4}|0[0-9]{1,3}-[0-9]{2,4}-[0-9]{4}",  # French; Japanese, Korean
-    r"(?:\+|00)[1-9][0-9]{0,2}[ -](?:\([0-9]{1,4}\)[ -]?)?[0-9]{1,4}(?:[ -]?[0-9]{2,4}){2,4}",
+    r"(?!0[1-9] [0-3][0-9] [12][0-9]{3})(?=(?:[0-9][ /-]{0,3}){9,11}(?![0-9 /-]|(?<=[ /-])[0-9]))"
+    r"0[1-9][0-9]{0,4}(?: ?([ /-]) ?|([ -]))[0-9]{2,8}(?:[ -][0-9]{2,4}){0,3}(?![ /-]{0,3}[0-9])",  # the zero of most countries
+    r"[78][ -]?\(?[0-9]{3}\)?[ -]?[0-9]{3}-[0-9]{2}-[0-9]{2}|\([0-9]{3}\)[ -]?[0-9]{3}-[0-9]{2}-[0-9]{2}",  # Russian
+    r"(?:\([1-9][0-9]\)|[1-9][0-9]) ?9[0-9]{4}-[0-9]{4}|\(0[0-9]\) ?[0-9]{4}[ -]?[0-9]{4}",  # Brazilian; Australian
+    r"[48]00([ -])(?:[0-9]{3}\1[0-9]{4}|[0-9]{4}\1[0-9]{3})",  # Chinese hotlines
+    r"(?:\+|00)[1-9][0-9]{0,2}[ -](?:\([0-9]{1,4}\)[ -]?(?:/ )?)?[0-9]{1,4}(?:(?: ?[/-] ?| )?[0-9]{2,4}){2,4}",
     r"\+[1-9][0-9]{0,2}(?:\([0-9]{1,4}\)[ -]?)?[0-9]{1,4}(?:[ -]?[0-9]{2,4}){2,4}",
-    r"\+[1-9][0-9]{0,2}\.[0-9]{1,4}(?:\.[0-9]{2,4}){2,4}",
+    r"\+[1-9][0-9]{0,2}[ .][0-9]{1,4}(?:\.[0-9]{2,4}){2,4}",
 ]
+
+# %% ../../nbs/data/09_safety.ipynb #pers0011
+_CALLED = (
+    r"电话|電話|手机|手機|座机|热线|熱線|传真|傳真|携帯|전화|(?<![A-Za-z])(?:t[eé]l(?:[eé](?:phone|f[oó]no?))?|phone"
+    r"|mobile?|mob|cell|handy|fax|whatsapp|тел|телефон)(?![a-z])"
+)
+_NO_YEARS = "(?!(?:19|20)[0-9]{2} ?[-./~]? ?(?:(?:19|20)[0-9]{2}(?![0-9])|[01]?[0-9][-./]))"
 _SAID = re.compile(
-    r"(?:电话|手机|座机|热线|传真|致电|拨打|\b(?:tel|phone|mobile|cell|fax|call|ring|whatsapp)\b)[a-z ]{0,8}[.:= ]{0,3}"
+    rf"(?:{_CALLED}|致电|拨打|\b(?:call|ring)\b)[a-z ]{{0,8}}[.:= ]{{0,3}}"
+    rf"{_NO_YEARS}"
     rf"((?:\+?1[ .-]?)?[2-9][0-9]{{2}}[ ]?[2-9][0-9]{{2}}[ ]?[0-9]{{4}}|0[1-9][0-9]{{8,10}}|[2-8][0-9]{{3}}[ -]?[0-9]{{4}}){_AFTER}(?! [0-9])",
     re.IGNORECASE,
 )
-_DIGITS = re.compile("[0-9](?:[ ().+-]{0,3}[0-9]){6}")  # quick to search for
+_GIVEN_AS = re.compile(  # behind a word and a colon, any country's way of writing
+    rf"(?:{_CALLED})(?:号码?|號碼?| ?(?:number|num|no|nr)|[_A-Z][A-Za-z]{{0,8}})?[\"'*.]{{0,2}} ?[:=][\"'* ]{{0,3}}"
+    rf"{_NO_YEARS}(?![0-9]{{1,3}}\.[0-9]{{4}})(?=(\+?\(?[0-9]{{1,6}}\)?(?: ?[ /.-] ?[0-9]{{2,8}}){{1,5}}|[0-9]{{10,12}}))\1(?![0-9A-Za-z]|\.[0-9])",
+    re.IGNORECASE,
+)
+_DIGITS = re.compile("[0-9](?:[ ()./+-]{0,4}[0-9]){6,}")  # quick to search for
 _PHONE = [_MOBILE, *(re.compile(f"{_BEFORE}(?:{one}){_AFTER}") for one in _PHONES)]
 
 # %% ../../nbs/data/09_safety.ipynb #9afc9354
 def _phone(text: str) -> Iterator[tuple[int, int]]:
-    "Phone numbers: Chinese, British, North American, others with a plus, and what a word says to be one."
-    if _DIGITS.search(text):
-        yield from (found.span() for pattern in _PHONE for found in pattern.finditer(text))
-        yield from (found.span(1) for found in _SAID.finditer(text))
+    "Phone numbers: Chinese, of many countries with their zero, others with a plus, and what a word says to be one."
+    for near in _DIGITS.finditer(text):
+        start, end = near.start(), near.end() + 16
+        for pattern in _PHONE:
+            yield from (found.span() for found in pattern.finditer(text, max(0, start - 8), end))
+        for pattern in (_SAID, _GIVEN_AS):
+            for found in pattern.finditer(text, max(0, start - 32), end):
+                if 7 <= sum(map(str.isdigit, found[1])) <= 12:
+                    yield found.span(1)
 
 # %% ../../nbs/data/09_safety.ipynb #8d9cdf35
 KINDS: dict[str, Callable[[str], Iterable[tuple[int, int]]]] = {
@@ -239,7 +294,10 @@ def find_personal(
     text: str,  # Any string
     kinds: Sequence[str] | None = None,  # Names in `KINDS`; None for all
 ) -> list[Item]:  # In order, none overlaps another
-    "Find personal data. Raises `ValueError` for an unknown kind."
+    """Find personal data by its form. Raises `ValueError` for an unknown kind.
+
+    Not looked for: names, streets, identity numbers of other countries, account numbers, passwords but those in
+    a URL, mail names in Chinese characters, numbers in words, and phones of fewer than seven digits."""
     taken, plain = [], _plain(text)
     for kind in KINDS if kinds is None else kinds:
         check_choice("kinds", kind, KINDS)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PACKED', 'BOMS', 'GUESSES', 'PROBE', 'ANY_BYTE', 'open_packed', 'file_kind', 'guess_encoding', 'find_codec',
            'decodes_as', 'named_encoding', 'declared_encoding', 'Evidence', 'encoding_evidence', 'detect_encoding',
-           'is_utf8_inside', 'error_handler', 'other_than_text']
+           'other_encoding', 'error_handler', 'other_than_text']
 
 # %% ../../nbs/engine/e06_encodings.ipynb #1d32682f
 import codecs
@@ -65,6 +65,27 @@ _COMMON = frozenset(
     "，。、！？：；“”‘’（）《》【】「」『』…—·～％　"
 )
 _KANA = frozenset(map(chr, range(0x3041, 0x3100)))  # in GB2312 too, at the same places as in Japan
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00035
+_OTHERS = {  # the commonest signs of languages that are asked for and not guessed, and how common they are there
+    "cp1251": (frozenset("оеаинтсрвлкмдпуяыьгзбчйхжшюцщ"), 0.75),
+    "koi8-r": (frozenset("оеаинтсрвлкмдпуяыьгзбчйхжшюцщ"), 0.75),
+    "cp1253": (frozenset("αοιετσνηυρπκμλωςγδχθφάέήίόύώ"), 0.75),
+    "euc_kr": (
+        frozenset(
+            "이다는을의에가를한고지로서하기은도사대시인있자리수어나정스그해일부제성만아라니게보구으상여있들용"
+        ),
+        0.25,
+    ),
+    "euc_jp": (_KANA, 0.3),
+    "shift_jis": (_KANA, 0.3),
+}
+_LANGUAGES = tuple(
+    map(
+        frozenset,
+        "àâæçèéêëîïôùûüÿœ äöüßé áéíñóúü ãâáàçéêíóôõú àèéìíòóùú åäöæøé áéíóúýþæöð ëïéöüèáíó àçèéíïòóúü".split(),
+    )
+)
 _WESTERN = frozenset("°£€©®™–—‘’“”„‚«»…·•×÷±½¼¾²³µ§¡¿†‰\xa0")
 
 # %% ../../nbs/engine/e06_encodings.ipynb #enc00001
@@ -90,10 +111,25 @@ def _as_chinese(text: str) -> float:
             score -= 2 * count
     return score / max(1, found.total())
 
-# %% ../../nbs/engine/e06_encodings.ipynb #enc00003
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00031
+def _in_one_language(text: str) -> float:
+    "The share of the letters beyond ASCII that one Western language has; 1 where they are too few to tell."
+    found = Counter(
+        sign for sign in _FOREIGN.findall(text.lower()) if sign.isalpha() and sign not in "ªº"
+    )
+    most = max(sum(found[sign] for sign in letters) for letters in _LANGUAGES)
+    return most / found.total() if found.total() >= 8 else 1.0
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00033
+_CONTROL = re.compile(
+    "[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]"
+)  # no text has these; UTF-16 read as bytes has
+_ALPHABETS = re.compile(
+    "[\u0100-\u017f\u0370-\u06ff\u0e00-\u0eff\u3000-\u30ff\uff00-\uff65\u2010-\u2026]"
+)
 _RUN = re.compile(r"([A-Za-z]?)([^\x00-\x7f]+)(?=([A-Za-z]?))")
 
-
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00003
 def _as_western(text: str) -> float:
     "How usual the signs beyond ASCII are in Western text: letters beside plain letters, and known signs."
     score = total = 0
@@ -102,32 +138,54 @@ def _as_western(text: str) -> float:
         for sign in run:
             letter = len(run) < 3 and sign.isalpha() and (before or following)
             shouts = before.islower() and sign.isupper()
+            inside = (
+                before and following and sign in "¡¿£§©®±²³µ½¼¾•×÷€«»"
+            )  # no word has these inside
             known = sign in _WESTERN or run in ("à", "À", "é", "è", "ó", "á")  # words of one letter
-            score += 1 if known or letter and not shouts else -1
-    return score / max(1, total)
+            score += -3 if inside else 1 if known or letter and not shouts else -1
+    return score / max(1, total) - 4 * max(0, 0.9 - _in_one_language(text))
 
 # %% ../../nbs/engine/e06_encodings.ipynb #170a68ac
 def _wide_encoding(data: bytes) -> str | None:
     "UTF-16 without a mark: every second byte is zero, or its characters are usual ones."
     even = data[: len(data) // 2 * 2]
+    signs = 50 * len(_CONTROL.findall(data.decode("latin-1"))) > len(data)
     for encoding in ("utf-16-le", "utf-16-be"):
         text = even.decode(encoding, "replace")
         plain = sum(" " <= sign <= "~" or sign in "\t\r\n" for sign in text)
         foreign = len(_FOREIGN.findall(text))
         usual = max(_as_chinese(text), _as_western(text)) * foreign
-        if text and plain + usual >= 0.6 * len(text) and "\0" not in text:
+        if signs and (found := len(_ALPHABETS.findall(text))):
+            usual = max(
+                usual, found + (5 * found > len(text)) * sum(map(_is_everyday, _HAN.findall(text)))
+            )
+        if text and plain + usual >= 0.6 * len(text) and not _CONTROL.search(text):
             return encoding
     return None
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00021
+def _is_of_others(data: bytes, chinese: float) -> bool:
+    "Is it more like Russian, Greek, Korean or Japanese than like Chinese?"
+    for encoding, (common, usual) in _OTHERS.items():
+        found = _FOREIGN.findall(data.decode(encoding, "replace"))
+        share = sum(sign in common for sign in found) / max(1, len(found))
+        if share >= max(usual, chinese if usual > 0.5 else chinese / 2):
+            return True
+    return False
 
 # %% ../../nbs/engine/e06_encodings.ipynb #enc00005
 def guess_encoding(
     data: bytes,  # Some lines that are not UTF-8
 ) -> str:  # Name of a Python codec
-    "Guess among the encodings of Chinese and of Western Europe; UTF-8, which will not fit, where none gives usual text."
+    """Guess among the encodings of Chinese and of Western Europe; UTF-8, which will not fit, where none gives usual text.
+
+    Fewer than eight letters of Polish or Turkish, and Hungarian at any length, are taken for Western."""
     if wide := _wide_encoding(data):
         return wide
     end = data.rfind(b"\n") + 1
     whole = data if data[:end].isascii() else data[:end]
+    if 200 * len(_CONTROL.findall(whole.decode("latin-1"))) > len(whole):
+        return "utf-8"
     scores = {}
     for encoding in GUESSES:
         text = whole.decode(encoding, "replace")
@@ -136,7 +194,8 @@ def guess_encoding(
     if western >= 0.5 and western + 0.2 >= scores[best]:
         return "cp1252"
     few = len(whole) - len(whole.decode("ascii", "ignore")) < 10
-    return best if scores[best] >= (0.25 if few else 0.45) else "utf-8"
+    sure = scores[best] >= (0.25 if few else 0.45) and not _is_of_others(whole, scores[best])
+    return best if sure else "utf-8"
 
 # %% ../../nbs/engine/e06_encodings.ipynb #b19cbbb0
 _DECLARED = re.compile(rb"(?:charset|encoding|coding)\s*[=:]\s*[\"']?([A-Za-z0-9_.:-]{1,40})")
@@ -198,7 +257,10 @@ def _passes_by_chance(data: bytes) -> bool:
         return False
     there = data.decode("utf-8", "ignore")
     here = data.decode("gb18030", "replace")
-    return _as_chinese(here) >= 0.75 and max(_as_chinese(there), _as_western(there)) < 0.3
+    several = len(_HAN.findall(here)) > 1
+    return (
+        several and _as_chinese(here) >= 0.75 and max(_as_chinese(there), _as_western(there)) < 0.3
+    )
 
 # %% ../../nbs/engine/e06_encodings.ipynb #dcb8110b
 def _votes(line: bytes) -> tuple[int, int]:
@@ -253,7 +315,8 @@ def encoding_evidence(
     for mark, encoding in BOMS.items():
         if start.startswith(mark):
             return Evidence(encoding, "mark")
-    if (b"\0" in start or not decodes_as(start, "utf-8")) and (wide := _wide_encoding(start)):
+    odd = _CONTROL.search(start.decode("latin-1")) or not decodes_as(start, "utf-8")
+    if odd and (wide := _wide_encoding(start)):
         return Evidence(wide, "guess")
     strange = _strange_lines(path)
     if strange is None and not _passes_by_chance(start):
@@ -262,7 +325,10 @@ def encoding_evidence(
     labels = () if file_kind(path) in _UNLABELLED else (named_encoding(start),)
     if label := declared_encoding(strange, *labels):
         return Evidence(label, "label")
-    return Evidence(guess_encoding(strange), "guess")
+    guess = guess_encoding(strange)
+    return Evidence(
+        "utf-8" if guess.startswith("utf-16") else guess, "guess"
+    )  # the whole would be UTF-16
 
 # %% ../../nbs/engine/e06_encodings.ipynb #enc00008
 def detect_encoding(
@@ -271,20 +337,43 @@ def detect_encoding(
     "The encoding of a file, see `encoding_evidence`."
     return encoding_evidence(path).encoding
 
-# %% ../../nbs/engine/e06_encodings.ipynb #enc00011
-def is_utf8_inside(
-    text: str,  # A line, decoded
-    encoding: str,  # What it was decoded with
-) -> bool:  # Whether it would read better as UTF-8
-    "Is this a line of UTF-8 in a file of another encoding?"
-    if text.isascii() or encoding.startswith("utf"):
-        return False
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00022
+def _reads_better(raw: bytes, encoding: str, text: str, margin: float) -> bool:
+    "Are the bytes of a text more usual in another encoding, by so much?"
     try:
-        other = text.encode(encoding).decode("utf-8")
+        other = raw.decode(encoding)
     except UnicodeError:
         return False
     ours, theirs = (max(_as_chinese(side), _as_western(side)) for side in (text, other))
-    return theirs > (ours + 0.2 if encoding in GUESSES else 0)
+    return theirs > max(ours + margin, 0)
+
+# %% ../../nbs/engine/e06_encodings.ipynb #enc00011
+def other_encoding(
+    text: str,  # A line, decoded
+    encoding: str,  # What it was decoded with
+) -> str | None:  # The name of an encoding in which it would read better, or `another encoding`
+    "Does this line belong to another encoding than its file? What UTF-16 makes of a strange line is not seen."
+    if text.isascii() or encoding.startswith("utf"):
+        return None
+    try:
+        raw = text.encode(encoding)
+    except UnicodeError:
+        return None
+    if _reads_better(raw, "utf-8", text, 0.2 if encoding in GUESSES else -9):
+        return "utf-8"
+    found = _FOREIGN.findall(text)
+    judged = encoding in (*GUESSES, "cp1252") and len(found) >= 8
+    judged = judged and 2 * len(_ALPHABETS.findall(text)) < len(
+        found
+    )  # GBK has kana and Cyrillic too
+    if not judged or 3 * sum(map(_COMMON.__contains__, found)) >= len(found):
+        return None
+    for other in ("gb18030", "big5hkscs", "cp1252"):
+        if other != encoding and _reads_better(raw, other, text, 0.5):
+            return other
+    ours = encoding in GUESSES or _as_western(text) < 0
+    strange = ours and _KANA.isdisjoint(text) and _is_of_others(raw, _as_chinese(text))
+    return "another encoding" if strange else None
 
 # %% ../../nbs/engine/e06_encodings.ipynb #f920db3c
 ANY_BYTE = "llm_practice.any_byte"  # Name of an error handler for codecs

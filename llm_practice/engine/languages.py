@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['SCRIPTS', 'common_share', 'repair', 'to_simplified', 'to_traditional', 'chinese_script', 'identify', 'find_listed',
-           'drop_invisible']
+           'drop_invisible', 'compose']
 
 # %% ../../nbs/engine/e14_languages.ipynb #d5e1c80f
 import functools
 import re
+import unicodedata
 
 from ..book import import_optional
 from .text import HAN, join_surrogates
@@ -149,23 +150,26 @@ def find_listed(
 # %% ../../nbs/engine/e14_languages.ipynb #ad4ed49e
 _EMOJI = "\u2190-\u27bf\u2b00-\u2bff\ufe0f\U0001f1e6-\U0001faff"
 _JOINED = "\u0600-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefe"  # Arabic, Indic and their kin
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Burmese, Khmer: a zero-width space parts their words
 _UNSEEN = (
     "\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f"  # control characters but tab and line ends
-    "\xad\u180e\u200b\u2060-\u2064\ufeff"  # soft hyphen, zero-width characters, byte order mark
+    "\xad\u2060-\u2064\ufeff"  # soft hyphen, zero-width characters, byte order mark
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks for the direction of writing
 )
 # what is unseen, and joiners that join no emoji and no letters of a script that needs them
 _INVISIBLE = re.compile(
     f"[{_UNSEEN}]|(?<![{_EMOJI}{_JOINED}])\u200d|(?<![{_JOINED}])\u200c"
     f"|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])|(?<=[{_JOINED}])\u200c(?![{_JOINED}])"
+    f"|(?<![{_UNSPACED}])\u200b|(?<=[{_UNSPACED}])\u200b(?![{_UNSPACED}])|(?<![\u1820-\u18aa])\u180e|\u180e(?![\u1820-\u18aa])"
 )
-_PERHAPS_INVISIBLE = re.compile(f"[{_UNSEEN}\u200c\u200d]")  # quick to search for
+_PERHAPS_INVISIBLE = re.compile(f"[{_UNSEEN}\u180e\u200b-\u200d]")  # quick to search for
 
 # %% ../../nbs/engine/e14_languages.ipynb #daf4a4c1
 def drop_invisible(
     text: str,  # Any text
 ) -> str:  # The same text as a reader sees it
-    "Remove control, zero-width and direction characters; keep the joiners inside emoji and Persian or Indic words."
+    """Remove control, zero-width and direction characters; keep the joiners inside emoji and Persian or Indic words,
+    and the zero-width spaces between words of Thai, Burmese and Khmer."""
     return _INVISIBLE.sub("", text) if _PERHAPS_INVISIBLE.search(text) else text
 
 # %% ../../nbs/engine/e14_languages.ipynb #3dd7376f
@@ -173,3 +177,18 @@ SCRIPTS = {
     "latin": re.compile(r"[A-Za-z\xaa\xba\xc0-\xd6\xd8-\xf6\xf8-\u024f\u1e00-\u1eff]"),
     "han": re.compile(f"[{HAN}]"),
 }
+
+# %% ../../nbs/engine/e14_languages.ipynb #ca9317f2
+_MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.combining(chr(code)))
+_MANY_MARKS = re.compile(f"([{re.escape(_MARKS)}]{{30}})[{re.escape(_MARKS)}]+")
+_LOW_MARKS = re.escape("".join(mark for mark in _MARKS if ord(mark) < 0x10000))
+_PERHAPS_MARKS = re.compile(f"[{_LOW_MARKS}]|[\U00010000-\U0010ffff]")  # quick to search for
+
+# %% ../../nbs/engine/e14_languages.ipynb #cdb1110c
+def compose(
+    text: str,  # Any text
+) -> str:  # The text in normal form C; of more than 30 marks on one letter, 30 stay
+    "Unicode normal form C: one code point for a letter with its accent."
+    if not text.isascii() and _PERHAPS_MARKS.search(text):
+        text = _MANY_MARKS.sub(r"\1", text)
+    return unicodedata.normalize("NFC", text)

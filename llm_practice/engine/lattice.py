@@ -25,6 +25,7 @@ from llm_practice.engine.matching import (
     uncrossed,
 )
 from .segmenter import HMMSegmenter, SavedSegmenter
+from .text import PUNCTUATION, SYMBOL, kinds
 
 # %% ../../nbs/engine/e20_lattice.ipynb #73ee376e
 def _best_of_one(first: int, size: int, single: np.ndarray, longer: list) -> np.ndarray:
@@ -141,6 +142,13 @@ def _single_stretches(free: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, 
     several = np.flatnonzero(size > 1)
     return begin[several], size[several]
 
+# %% ../../nbs/engine/e20_lattice.ipynb #lett0001
+def _letters_end(codes: np.ndarray) -> np.ndarray:
+    "(n - 1,) bool: where letters, digits and punctuation end and a character follows, or punctuation begins after one."
+    signs = ((kinds().take(codes) & (PUNCTUATION | SYMBOL)) != 0) & (codes != ord("·"))
+    other = ~(signs | (codes == ord("a")) | (codes == ord("0")))
+    return ~other[:-1] & other[1:] | other[:-1] & signs[1:]
+
 # %% ../../nbs/engine/e20_lattice.ipynb #2767a82c
 class LatticeSegmenter(SavedSegmenter):
     "The most probable path through a lattice of dictionary words; what it leaves in single characters goes to a model."
@@ -188,6 +196,10 @@ class LatticeSegmenter(SavedSegmenter):
             begin, size = _single_stretches(free, codes)
             free[spread_ranges(begin, size)] = False
             free[self.hmm.begins_in(codes, begin, size)] = True
+            inside = spread_ranges(begin + 1, size - 1)
+            free[inside[_letters_end(codes)[inside - 1]]] = (
+                True  # the model never saw C++ or 5 before a word
+            )
         return free[:-1]
 
     def settings(self) -> dict[str, Any]:  # Arguments of the class

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from .checks import check_choice, numbered_names
 from .documents import dialogue_text
-from .encodings import ANY_BYTE, error_handler, find_codec, is_utf8_inside
+from .encodings import ANY_BYTE, error_handler, find_codec, other_encoding
 from .files import arrow_source
 from .text import replace_surrogates
 
@@ -128,9 +128,9 @@ def sound_text(
     if text.isascii() or (bad := _half(text)) is None and encoding.startswith("utf"):
         return text
     if bad is None:
-        inside = is_utf8_inside(text, encoding)
-        why = f"a line of utf-8 in a file of {encoding}"
-        return BadRow(why, _raw(text, encoding)) if inside else text
+        other = other_encoding(text, encoding)
+        why = f"a line of {other} in a file of {encoding}"
+        return BadRow(why, _raw(text, encoding)) if other else text
     if errors == "replace" or errors == "few" and 100 * len(_HALVES.findall(text)) <= len(text):
         return replace_surrogates(text)
     return BadRow(

@@ -186,17 +186,24 @@ def stable_hash(
     return int.from_bytes(hashlib.blake2b(data, digest_size=bits // 8).digest(), "big")
 
 # %% ../../nbs/engine/e01_text.ipynb #key000001
-_SPOKEN = {"!=": "≠", "′": "^′", "″": "^^″"}
-_MEANT = re.compile("[²³¹⁰⁴-⁹⁺⁻ⁿ]+|[′″]|!=")
+_SPOKEN = {"!=": "≠", "′": "^′", "″": "^^″", "~": "≈", ".": "0.", "-": "−", ")": "☺", "(": "☹"}
+_MEANT = re.compile(  # begins with its signs, so that it is quick
+    r"[²³¹⁰⁴-⁹⁺⁻ⁿ′″!~.:;-](?:(?<=[²³¹⁰⁴-⁹⁺⁻ⁿ])[²³¹⁰⁴-⁹⁺⁻ⁿ]*|(?<=[′″])|(?<=!)="
+    r"|(?<=~)(?<![0-9A-Za-z]~)(?=[0-9])"  # ~5
+    r"|(?<=\.)(?<![^\s(\[$€£¥<>=~+,:\"'-]\.)(?=[0-9])"  # .5
+    r"|(?<=[A-Za-z]-)(?<![0-9A-Za-z_.'-][A-Za-z]-)(?![\w-])"  # the grade A-
+    r"|(?<=[:;])(?<![0-9A-Za-z][:;])['^-]?[()](?!\w))"  # :) and :(
+)
 
 # %% ../../nbs/engine/e01_text.ipynb #key000002
 def spell_signs(
     text: str,  # Any string
-) -> str:  # With ^2 for ², and signs of minutes, seconds and inequality that stay
+) -> (
+    str
+):  # With ^2 for ², 0.5 for .5, ☺ for :), and signs of minutes, inequality and grades that stay
     "Write signs that carry meaning, and that folding would lose, as signs that stay."
-    if "!=" not in text and (text.isascii() or not _MEANT.search(text)):
-        return text
-    return _MEANT.sub(lambda found: _SPOKEN.get(found[0], "^" + found[0]), text)
+    spoken = lambda sign: _SPOKEN.get(sign[-1] if sign[0] in ":;" else sign, "^" + sign)
+    return _MEANT.sub(lambda found: spoken(found[0]), text)
 
 # %% ../../nbs/engine/e01_text.ipynb #db9462a5
 def fold(
@@ -231,7 +238,10 @@ def _in_numbers(
 def exact_keys(
     texts: Iterable[str],  # Any strings
 ) -> list[str]:  # For each 32 hexadecimal digits
-    "Keys that are equal for texts that differ only in case, width, spaces and punctuation."
+    """Keys that are equal for texts that differ only in case, width, spaces and punctuation.
+
+    Signs that carry meaning are none: in and before numbers, symbols, `#%&@*/_^`, A-, :). The hyphen of an option
+    (-x), of i-- and of a list does not count."""
     keys = []
     for piece in in_pieces(texts):
         folded = [fold(spell_signs(text)) for text in piece]
