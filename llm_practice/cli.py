@@ -48,9 +48,9 @@ def _file_options(removed: bool = True) -> argparse.ArgumentParser:
     parent.add_argument("--text", default="text", metavar="COLUMN", help=column)
     unit = "what is one document of a .txt file (default: each line)"
     parent.add_argument("--document", choices=["line", "file"], default="line", help=unit)
-    codec = "such as utf-8, gb18030, big5 (default: found out, file by file)"
+    codec = "such as utf-8, gb18030, big5 (default: detected, file by file)"
     parent.add_argument("--encoding", metavar="CODEC", help=codec)
-    sign = "what parts the columns of a .csv file, or tab (default: found out)"
+    sign = "the separator of the columns of a .csv file, or tab (default: detected)"
     parent.add_argument("--delimiter", metavar="SIGN", help=sign)
     if removed:
         what = "write what is removed, with the reasons, to this file"
@@ -59,7 +59,7 @@ def _file_options(removed: bool = True) -> argparse.ArgumentParser:
 
 # %% ../nbs/appendix/39_commands.ipynb #db02fe9f
 _HELP = {
-    "clean": """Bring text into one normal form, remove what is no prose, mask personal data.
+    "clean": """Bring text into one normal form, mask personal data, remove text that is not prose.
   printf '%s\\n' '{"text": "Call me: 138-0013-8000", "n": 1}' '{"text": "ok"}' > in.jsonl
   llm-practice clean in.jsonl -o out.jsonl --language en --rules none
   cat out.jsonl
@@ -86,7 +86,7 @@ _HELP = {
   llm-practice tokenize in.txt -o tokens.jsonl --tokenizer minilm
   cat tokens.jsonl
 
-  Rows of 512 tokens, documents side by side that share a row (`packed_rows` makes the rows):
+  Rows of 512 tokens, documents side by side that share a row (llm_practice.data.pipeline.packed_rows makes the rows):
   llm-practice tokenize corpus.parquet -o rows.parquet --tokenizer FOLDER --pack 512""",
     "process": """Make a corpus by a recipe: Parquet shards, a manifest, a data card, and all that was removed.
   cat > small.yaml <<END
@@ -108,7 +108,7 @@ _HELP = {
     "removed": """Show what a run has removed, and why.
   llm-practice removed small                          counts
   llm-practice removed small --step near_dedup -n 3   three documents that near_dedup removed
-  llm-practice removed small --reason gopher_few_words""",
+  llm-practice removed small --reason near_dedup""",
     "steps": """List the steps of recipes and their options.
   llm-practice steps
   llm-practice steps near_dedup""",
@@ -192,7 +192,7 @@ def _run_recipe(
     "Run a recipe and put the result where the arguments say: with columns that steps added, or other rows made of a corpus."
     from llm_practice.engine.corpus import strangers
     from llm_practice.engine.export import save_rows
-    from llm_practice.engine.messages import known_types, nothing_read, run_summary
+    from llm_practice.engine.messages import known_types, nothing_left, nothing_read, run_summary
 
     if args.dry_run:
         return _dry_run(args, recipe, Path(args.output).expanduser())
@@ -204,25 +204,22 @@ def _run_recipe(
     if getattr(args, "removed", None):
         save(partial(corpus.rows, "removed"), args.removed, column)
     if not args.quiet:
-        print(
-            run_summary(
-                corpus.manifest, output, "kept, with the copies of each" if rows else "kept"
-            )
-        )
+        what = "kept, with the copies of each" if rows else "kept"
+        print(run_summary(corpus.manifest, output, what))
     if _is_file(output) and not strangers(corpus.folder):
         shutil.rmtree(corpus.folder)
-    if nothing_read(corpus.manifest):
-        print("nothing could be read; --removed FILE keeps the reasons", file=sys.stderr)
+    if warning := nothing_left(corpus.manifest, getattr(args, "removed", None)):
+        print(warning, file=sys.stderr)
     return int(nothing_read(corpus.manifest))
 
 # %% ../nbs/appendix/39_commands.ipynb #8b371ba0
 def _add_clean(commands: Any) -> None:
     "The command `clean`."
     add = _command(commands, "clean", _clean, _file_options(), _run_options()).add_argument
-    whose = "language of the text (default: found out, document by document)"
+    whose = "of the text; auto (default) detects it, and removes other languages and doubtful texts"
     add("--language", choices=["auto", "en", "zh"], default="auto", help=whose)
     gopher = ["gopher_quality", "gopher_repetition"]
-    which = f"which filters to apply, or none (default: {' '.join(gopher)})"
+    which = f"filters, or none (default: {' '.join(gopher)}: for web pages of 50 words or more)"
     add("--rules", nargs="+", default=gopher, metavar="RULES", help=which)
     add("--html", action="store_true", help="the documents are web pages: take the text out")
     add("--no-mask", action="store_true", help="leave personal data as it is")
@@ -231,9 +228,10 @@ def _add_clean(commands: Any) -> None:
 def _clean(args: argparse.Namespace) -> int:
     "Run a recipe for cleaning."
     steps: list[Any] = ["html"] if args.html else []
-    steps += ["normalise"] + (["language"] if args.language == "auto" else [])
+    steps += ["normalise"] + ([] if args.no_mask else ["mask"])  # before what removes
+    steps += ["language"] if args.language == "auto" else []
     steps += [{"filter": {"rules": args.rules}}] if args.rules != ["none"] else []
-    return _run_recipe(args, _recipe(args, steps + ([] if args.no_mask else ["mask"])))
+    return _run_recipe(args, _recipe(args, steps))
 
 # %% ../nbs/appendix/39_commands.ipynb #1fd5a5c6
 def _add_dedup(commands: Any) -> None:
@@ -301,6 +299,10 @@ def _add_tokenize(commands: Any) -> None:
 # %% ../nbs/appendix/39_commands.ipynb #755ee097
 def _tokenize(args: argparse.Namespace) -> int:
     "Run a recipe for tokens."
+    if ".txt" in Path(args.output).suffixes:
+        raise ValueError(
+            f"{args.output}: a .txt file holds no tokens: use .jsonl, .csv or .parquet"
+        )
     steps: list[Any] = [{"tokenize": {"tokenizer": args.tokenizer}}]
     steps += [] if args.pack is None else [{"pack": {"capacity": args.pack}}]
     return _run_recipe(args, _recipe(args, steps), ("input_ids", "rows")[: len(steps)])
@@ -329,13 +331,8 @@ def _add_removed(commands: Any) -> None:
     add("folder", metavar="FOLDER", help="the result of `process`")
     add("--step", help="only documents that this step removed")
     add("--reason", help="only documents with a reason that begins so")
-    add(
-        "-n",
-        type=int,
-        default=0,
-        metavar="N",
-        help="how many documents to show (default: counts only, or 5 of a step or reason)",
-    )
+    many = "how many documents to show (default: counts only, or 5 of a step or reason)"
+    add("-n", type=int, default=0, metavar="N", help=many)
 
 # %% ../nbs/appendix/39_commands.ipynb #718c298b
 def _removed(args: argparse.Namespace) -> int:
@@ -351,7 +348,11 @@ def _removed(args: argparse.Namespace) -> int:
         check_choice("step", args.step, [step["step"] for step in corpus.manifest["steps"]])
     if not count:
         print(run_summary(corpus.manifest, corpus.folder))
-    for row, _ in zip(corpus.removed(args.reason, args.step), range(count)):
+    shown = [row for row, _ in zip(corpus.removed(args.reason, args.step), range(count))]
+    if args.reason and not shown:
+        reasons = {reason for step in corpus.manifest["steps"] for reason in step["reasons"]}
+        check_choice("reason", args.reason, sorted(reasons))
+    for row in shown:
         print(
             f"{row['id']}  [{'; '.join(row['reasons'])}]\n    {' '.join(row['text'][:300].split())}"
         )
@@ -419,7 +420,7 @@ def main(
             file=sys.stderr,
         )
         return 130
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         print(f"llm-practice {args.command}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
 
