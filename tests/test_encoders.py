@@ -27,6 +27,7 @@ from llm_practice.data.batching import Batches, encode, pad
 from llm_practice.data.tokenizers import train_wordpiece
 from llm_practice.engine.encoders import (
     TextClassifier,
+    TextClassifierConfig,
     load_encoder,
     mean_class_loss,
     position_limit,
@@ -161,6 +162,28 @@ def test_a_new_process_needs_only_the_import(first, tmp_path):
     logits, names = json.loads(done.stdout.splitlines()[-1])
     assert names == ["x", "y", "z"]
     torch.testing.assert_close(torch.tensor([logits]), model(ids).logits, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import llm_practice",
+        "import transformers, llm_practice",
+        "from transformers import AutoConfig\nimport llm_practice",
+        "from transformers import AutoTokenizer\nimport llm_practice",
+        "import llm_practice\nfrom transformers import AutoTokenizer",
+        "import llm_practice\nfrom transformers.models.auto.modeling_auto import AutoModel",
+        "import llm_practice.engine.encoders",
+    ],
+)
+def test_a_configuration_alone_is_known(before, tmp_path):
+    TextClassifierConfig(KINDS["bert"], num_labels=3).save_pretrained(tmp_path)
+    code = (
+        f"{before}\nfrom transformers import AutoConfig\n"
+        f"print(AutoConfig.from_pretrained({str(tmp_path)!r}).encoder.model_type)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "bert"
 
 
 def test_importing_the_library_loads_nothing_heavy():

@@ -73,7 +73,9 @@ def split(
     that is not there."""
     if not isinstance(dataset, Dataset):
         kind = type(dataset).__name__
-        raise TypeError(f"a {kind} cannot be split: make a Dataset of it (Dataset.from_dict, from_list)")
+        raise TypeError(
+            f"a {kind} cannot be split: make a Dataset of it (Dataset.from_dict, from_list)"
+        )
     test = check_between("test", test, 0, 1, "0.1")
     validation = check_between("validation", validation, 0, 1, "0.1")
     if not test or test + validation >= 1:
@@ -304,14 +306,28 @@ class Batches:
         seed: int = 0,  # Decides the order, and the generator that `collate` gets
         random_collate: bool = False,  # Whether `collate` takes `generator=` (masking does)
     ):
-        if not hasattr(rows, "__len__") or not hasattr(rows, "__getitem__") or hasattr(rows, "keys"):
-            raise TypeError(f"rows are given as {type(rows).__name__}: pass a list, as encode makes it")
+        if (
+            not hasattr(rows, "__len__")
+            or not hasattr(rows, "__getitem__")
+            or hasattr(rows, "keys")
+        ):
+            raise TypeError(
+                f"rows are given as {type(rows).__name__}: pass a list, as encode makes it"
+            )
         if not len(rows):
             raise ValueError(
                 "there are no rows to make batches of: did a filter remove everything?"
             )
-        self.rows, self.collate, self.shuffle, self.random_collate = rows, collate, shuffle, random_collate
-        self.batch_size, self.window = check_whole("batch_size", batch_size), check_whole("window", window, 0)
+        self.rows, self.collate, self.shuffle, self.random_collate = (
+            rows,
+            collate,
+            shuffle,
+            random_collate,
+        )
+        self.batch_size, self.window = (
+            check_whole("batch_size", batch_size),
+            check_whole("window", window, 0),
+        )
         self.seed = check_whole("seed", seed, -math.inf)  # 2.0 and NumPy's 2 are the same seed
         self.lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         self._plan: tuple[int, list[list[int]]] | None = None
@@ -361,6 +377,8 @@ def pack(
     if why := what_cannot_be_packed(rows):
         raise ValueError(why)
     packed, capacity = [], check_whole("capacity", capacity)
+    seed = None if seed is None else check_whole("seed", seed, 0)
+
     for numbers in pack_lengths([len(row["input_ids"]) for row in rows], capacity, seed):
         texts = [rows[number] for number in numbers]
         ids = [i for text in texts for i in text["input_ids"]]

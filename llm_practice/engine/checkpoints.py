@@ -173,7 +173,9 @@ def _write(
 ) -> None:
     "Fill the folder of a checkpoint, and bring it to the disk."
     if folder.is_symlink():
-        raise FileExistsError(f"{folder} is a link, where a checkpoint is to be written: take it away")
+        raise FileExistsError(
+            f"{folder} is a link, where a checkpoint is to be written: take it away"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder, *_FILES)
     folder.mkdir(exist_ok=True)

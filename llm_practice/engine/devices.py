@@ -43,7 +43,9 @@ class Compute:
         for name, value in batch.items():
             if not isinstance(value, torch.Tensor):
                 kind = type(value).__name__
-                raise ValueError(f"{name} of the batch is a {kind}, which no model takes: leave it out")
+                raise ValueError(
+                    f"{name} of the batch is a {kind}, which no model takes: leave it out"
+                )
         return {name: t.to(self.device, non_blocking=True) for name, t in batch.items()}
 
 # %% ../../nbs/engine/e46_devices.ipynb #a192cb07

@@ -21,9 +21,14 @@ def _reason(value: Any) -> str:
         return "number the classes first, such as by sorted(set(labels)).index"
     if isinstance(value, float) and 0 <= value <= 1:
         return "take argmax(-1) of probabilities, or compare them with a threshold"
-    if isinstance(value, int | float) and value == value:
-        return "give whole numbers from 0"
-    return "drop the examples without a label"
+    if (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or value is not None
+        and repr(value) == "nan"
+    ):
+        return "drop the examples without a label"
+    return "give whole numbers from 0"
 
 # %% ../../nbs/engine/e43_labels.ipynb #7ef32e57
 def _is_whole(value: Any) -> bool:
@@ -136,5 +141,7 @@ def what_cannot_be_packed(
         if row.keys() != rows[0].keys():
             return f"row {number} has {', '.join(row)}, row 0 has {', '.join(rows[0])}: give all the same"
         if not all(row.get("attention_mask", ())):
-            return f"row {number} is padded (its attention_mask has a 0): pack texts without padding"
+            return (
+                f"row {number} is padded (its attention_mask has a 0): pack texts without padding"
+            )
     return ""

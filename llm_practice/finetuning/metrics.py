@@ -36,7 +36,9 @@ def confusion_matrix(
     classes = most if classes is None else check_whole("classes", classes)
     if classes > 20_000:
         way = "number the classes that occur, from 0 on"
-        raise ValueError(f"{classes} classes make {classes**2:.1g} cells, too many for a table: {way}")
+        raise ValueError(
+            f"{classes} classes make {classes**2:.1g} cells, too many for a table: {way}"
+        )
     check_range(references, classes, "references")
     check_range(predictions, classes, "predictions")
     return np.bincount(references * classes + predictions, minlength=classes**2).reshape(
