@@ -1,33 +1,43 @@
 __version__ = "0.1.0"
 
+import functools as _functools
 import importlib.util as _util
 import sys as _sys
 
-_CONFIGS, _MODELS = (f"transformers.models.auto.{kind}_auto" for kind in ("configuration", "modeling"))
+_AUTO = "transformers.models.auto.configuration_auto"
 
 
-class _Registers:
-    "Makes our classifier known to `transformers`, and only when its automatic classes are loaded."
+def _let_it_know(module):
+    "At its first call `AutoConfig.from_pretrained`, which all automatic classes ask, learns of our classifier."
+    known = module.AutoConfig.from_pretrained
+
+    @_functools.wraps(known)
+    def from_pretrained(*args, **kwargs):
+        module.AutoConfig.from_pretrained = known
+        import llm_practice.engine.encoders  # noqa: F401
+
+        return known(*args, **kwargs)
+
+    module.AutoConfig.from_pretrained = from_pretrained
+
+
+class _Waits:
+    "Until `transformers` is imported: `import llm_practice` alone loads neither it nor torch."
 
     def find_spec(self, name, path=None, target=None):
-        if name not in (_CONFIGS, _MODELS):
+        if name != _AUTO:
             return None
         _sys.meta_path.remove(self)
-        spec = _util.find_spec(name)
-        if name == _CONFIGS:  # the models may come later
+        try:
+            spec = _util.find_spec(name)
+        finally:
             _sys.meta_path.insert(0, self)
         load = spec.loader.exec_module
-
-        def exec_module(module):
-            load(module)
-            if name == _MODELS or _MODELS not in _sys.modules:  # not while they are being loaded
-                import llm_practice.engine.encoders  # noqa: F401
-
-        spec.loader.exec_module = exec_module
+        spec.loader.exec_module = lambda module: (load(module), _let_it_know(module))
         return spec
 
 
-if _MODELS in _sys.modules or _CONFIGS in _sys.modules:
-    import llm_practice.engine.encoders  # noqa: F401
+if _AUTO in _sys.modules:
+    _let_it_know(_sys.modules[_AUTO])
 else:
-    _sys.meta_path.insert(0, _Registers())
+    _sys.meta_path.insert(0, _Waits())
