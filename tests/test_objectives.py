@@ -17,8 +17,8 @@ from llm_practice.data.sources import find_model, load
 from llm_practice.pretraining.objectives import (
     MaskedCollator,
     PairCollator,
-    masked_and_pair_loss,
     mask_tokens,
+    masked_and_pair_loss,
     masked_batches,
     masked_html,
     masked_lm_loss,

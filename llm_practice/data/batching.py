@@ -22,12 +22,13 @@ from ..engine.checks import check_choice, check_texts
 from llm_practice.engine.labels import (
     TOKEN_COLUMNS,
     check_labels,
+    check_rows,
     what_cannot_be_packed,
     what_does_not_fit,
 )
 from ..engine.packing import pack_lengths
-from ..engine.settings import check_between, check_positive, check_whole
-from ..engine.splits import divide_rows
+from ..engine.settings import check_positive, check_whole
+from ..engine.splits import check_classes, check_split, divide_rows
 from ..engine.text import exact_key, exact_keys, join_surrogates
 
 # %% ../../nbs/data/14_batching.ipynb #6e459226
@@ -45,12 +46,7 @@ def _groups_by_class(
     )  # at once: ten times as fast
     for row, found in enumerate(keys):
         groups[found].append(row)
-    labels = dataset[label][:] if label else [0] * len(dataset)
-    for row, value in enumerate(labels):
-        if value is None or value != value or isinstance(value, list | dict):
-            raise ValueError(
-                f"row {row} has {value!r} for a class: drop it, or split with label=None"
-            )
+    labels = check_classes(dataset[label][:]) if label else [0] * len(dataset)
     classes = defaultdict(list)
     for _, rows in sorted(groups.items(), key=lambda item: _rank(item[0], seed)):
         classes[Counter(labels[row] for row in rows).most_common(1)[0][0]].append(rows)
@@ -71,26 +67,7 @@ def split(
     Where classes are small or copies many, each class first keeps its share for training, and a warning
     says what cannot be done. Raises `ValueError` for shares that leave nothing to train on, or a column
     that is not there."""
-    if not isinstance(dataset, Dataset):
-        kind = type(dataset).__name__
-        raise TypeError(
-            f"a {kind} cannot be split: make a Dataset of it (Dataset.from_dict, from_list)"
-        )
-    test = check_between("test", test, 0, 1, "0.1")
-    validation = check_between("validation", validation, 0, 1, "0.1")
-    if not test or test + validation >= 1:
-        raise ValueError(
-            f"test={test}, validation={validation} leave no training rows: they must add up to less than 1"
-            if test
-            else "test=0: it must be above 0, such as 0.1"
-        )
-    if not len(dataset):
-        raise ValueError("there are no rows to split: did a filter remove everything?")
-    for column in filter(None, (label, text)):
-        if column not in dataset.column_names:
-            raise ValueError(
-                f"column {column!r} is not in the data set: it has {', '.join(dataset.column_names)}"
-            )
+    test, validation = check_split(dataset, filter(None, (label, text)), test, validation)
     classes = _groups_by_class(dataset, label, text, key, seed)
     parts = divide_rows(classes, test, validation)
     if not validation:
@@ -306,28 +283,9 @@ class Batches:
         seed: int = 0,  # Decides the order, and the generator that `collate` gets
         random_collate: bool = False,  # Whether `collate` takes `generator=` (masking does)
     ):
-        if (
-            not hasattr(rows, "__len__")
-            or not hasattr(rows, "__getitem__")
-            or hasattr(rows, "keys")
-        ):
-            raise TypeError(
-                f"rows are given as {type(rows).__name__}: pass a list, as encode makes it"
-            )
-        if not len(rows):
-            raise ValueError(
-                "there are no rows to make batches of: did a filter remove everything?"
-            )
-        self.rows, self.collate, self.shuffle, self.random_collate = (
-            rows,
-            collate,
-            shuffle,
-            random_collate,
-        )
-        self.batch_size, self.window = (
-            check_whole("batch_size", batch_size),
-            check_whole("window", window, 0),
-        )
+        self.rows, self.collate, self.shuffle = check_rows(rows), collate, shuffle
+        self.batch_size = check_whole("batch_size", batch_size)
+        self.window, self.random_collate = check_whole("window", window, 0), random_collate
         self.seed = check_whole("seed", seed, -math.inf)  # 2.0 and NumPy's 2 are the same seed
         self.lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         self._plan: tuple[int, list[list[int]]] | None = None

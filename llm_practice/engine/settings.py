@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_group', 'check_saved', 'check_gradient', 'check_run', 'check_whole', 'check_between', 'check_positive',
-           'direction']
+           'count_batches', 'check_validation', 'check_loss', 'direction']
 
 # %% ../../nbs/engine/e38_settings.ipynb #41fad666
 import math
@@ -165,6 +165,39 @@ def check_positive(
     if not _holds(lambda x: 0 < x <= most, value):
         raise ValueError(f"{name}={value!r}: it must be above 0, such as {example}")
     return float(value)
+
+# %% ../../nbs/engine/e38_settings.ipynb #58802378
+def count_batches(
+    batches: Any,  # `len(batches)` and `batches.batch(epoch, index)`
+) -> int:
+    "How many there are; raises `TypeError` for what cannot be asked for a batch by number."
+    if not hasattr(batches, "batch"):
+        kind = type(batches).__name__
+        raise TypeError(f"batches are a {kind}: make them by number, such as Batches(rows, 32)")
+    return len(batches)
+
+# %% ../../nbs/engine/e38_settings.ipynb #3fb4211f
+def check_validation(
+    validate: Callable | None,  # Scores the model
+    **others: Any,  # By name, what only a validation needs
+) -> None:
+    "Raise `ValueError` for arguments that wait for a validation which never comes."
+    given = [name for name, value in others.items() if value is not None]
+    if validate is None and given:
+        way = "give a function that scores the model"
+        raise ValueError(f"{' and '.join(given)} without validate: {way}")
+
+# %% ../../nbs/engine/e38_settings.ipynb #bfdae93c
+def check_loss(
+    value: Any,  # What a loss gave
+) -> torch.Tensor:  # The same
+    "Raise `ValueError` for what cannot be differentiated."
+    number = isinstance(value, torch.Tensor) and not value.ndim and value.is_floating_point()
+    if not number or not value.requires_grad:
+        given = f"{value.dtype} of shape {tuple(value.shape)}" if hasattr(value, "dtype") else value
+        way = "it must give one real number, a tensor that depends on the trained weights"
+        raise ValueError(f"the loss gave {given!s:.60}: {way}")
+    return value
 
 # %% ../../nbs/engine/e38_settings.ipynb #1f02c681
 _LOWER = "loss perplexity ppl error errors err mae mse rmse wer cer ter nll bpc bpb entropy brier ece eer hinge divergence kl"

@@ -25,7 +25,13 @@ from ..engine.devices import Compute, compute
 from ..engine.display import LiveDisplay
 from ..engine.history import History, plain_scores
 from ..engine.labels import check_range, class_numbers
-from ..engine.settings import check_run, direction
+from llm_practice.engine.settings import (
+    check_loss,
+    check_run,
+    check_validation,
+    count_batches,
+    direction,
+)
 from ..theory.optimizers import rising_steps, warmup_linear
 
 # %% ../../nbs/pretraining/17_training.ipynb #d732291a
@@ -66,24 +72,12 @@ def model_loss(
     try:
         value = getattr(model(**batch), "loss", None)
     except IndexError as error:
-        held = {name: t for name, t in batch.items() if t.numel() and not t.is_floating_point()}
-        runs = ", ".join(f"{n} from {int(t.min())} to {int(t.max())}" for n, t in held.items())
+        runs = ", ".join(f"{n} from {int(t.min())} to {int(t.max())}" for n, t in batch.items())
         raise ValueError(f"{error}; the batch has {runs}: one is no class or no token") from error
     if value is None:
         way = "give labels that it knows, or pass a loss of your own: loss=f, called with model and batch"
         raise ValueError(f"the model gives no loss for a batch of {', '.join(batch)}: {way}")
     return value
-
-# %% ../../nbs/pretraining/17_training.ipynb #195e0ea5
-def _check_loss(value: Any) -> None:
-    "Raise `ValueError` for what cannot be differentiated."
-    number = isinstance(value, torch.Tensor) and not value.ndim and value.is_floating_point()
-    if not number or not value.requires_grad:
-        given = f"{value.dtype} of shape {tuple(value.shape)}" if hasattr(value, "dtype") else value
-        raise ValueError(
-            f"the loss gave {given!s:.60}: it must give one real number, a tensor that depends on "
-            "the trained weights"
-        )
 
 # %% ../../nbs/pretraining/17_training.ipynb #223ca8c9
 def backward(
@@ -103,8 +97,7 @@ def backward(
             continue
         with on.autocast():
             value = loss(model, on.move(piece))
-        _check_loss(value)
-        value = value.float() * (count / sum(counts))
+        value = check_loss(value).float() * (count / sum(counts))
         value.backward()
         total += value.detach()
     return total
@@ -170,10 +163,7 @@ class TrainingRun:
         loss: Callable[[nn.Module, dict], torch.Tensor] = model_loss,  # Of a batch
         on: Compute | None = None,  # By default `compute()`
     ):
-        if not hasattr(batches, "batch"):
-            kind = type(batches).__name__
-            raise TypeError(f"batches are a {kind}: make them by number, such as Batches(rows, 32)")
-        settings = check_run(**{**settings, "batches": len(batches)})
+        settings = check_run(**{**settings, "batches": count_batches(batches)})
         self.model, self.batches, self.settings, self.loss = model, batches, settings, loss
         self.on = on or compute()
         self.per_epoch = -(-len(batches) // settings["accumulate"])
@@ -303,16 +293,6 @@ def _seed(seed: int) -> None:
     "Seed Python's, NumPy's and torch's generators."
     random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
 
-# %% ../../nbs/pretraining/17_training.ipynb #7d5a72c4
-def _check_validation(validate: Callable | None, **others: Any) -> None:
-    "Raise `ValueError` for arguments that wait for a validation which never comes."
-    if validate is None and (
-        given := [name for name, value in others.items() if value is not None]
-    ):
-        raise ValueError(
-            f"{' and '.join(given)} without validate: give a function that scores the model"
-        )
-
 # %% ../../nbs/pretraining/17_training.ipynb #d7de329d
 def _finish(run: TrainingRun) -> None:
     "Give the model its best weights, however the run ended."
@@ -357,7 +337,7 @@ def train(
     arguments out of range and for a folder of other settings, data or parameters (`loss` and `validate` cannot be
     compared), `FloatingPointError` for a loss, gradient or weight that is not finite, before it is kept."""
     check_run(validate_every=validate_every, checkpoint_every=checkpoint_every)
-    _check_validation(validate, validate_every=validate_every, patience=patience, mode=mode)
+    check_validation(validate, validate_every=validate_every, patience=patience, mode=mode)
     on, folder = on or compute(), Path(folder) if folder else None
     settings = dict(epochs=epochs, lr=lr, weight_decay=weight_decay, betas=betas, warmup=warmup)
     settings |= dict(clip=clip, accumulate=accumulate, seed=seed, monitor=monitor, mode=mode)
@@ -440,7 +420,5 @@ def mean_loss(
                 total += float(loss(model, batch)) * labels
             count += labels
     if not count:
-        raise ValueError(
-            "no label counts in these batches (all are -100), so there is no mean loss"
-        )
+        raise ValueError("no label counts in these batches (all are -100): there is no mean")
     return total / count
