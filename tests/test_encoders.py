@@ -17,11 +17,15 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertForTokenClassification,
+    CanineConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    GPT2Config,
     ModernBertConfig,
+    MPNetConfig,
     RobertaConfig,
+    RoFormerConfig,
     T5Config,
     XLMRobertaConfig,
     pipeline,
@@ -358,3 +362,22 @@ def test_evaluation_of_what_chooses_no_class(tokenizer):
     nn.init.constant_(model.classifier.bias, float("nan"))
     with pytest.raises(ValueError, match="logits of row 0 are nan .16 such"):
         evaluate(model, rows, on=CPU)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RoFormerConfig(**SIZES, max_position_embeddings=20, embedding_size=16),
+        GPT2Config(vocab_size=60, n_embd=16, n_layer=1, n_head=2, n_positions=20),
+        CanineConfig(**{k: v for k, v in SIZES.items() if k != "vocab_size"}, max_position_embeddings=20),
+        MPNetConfig(**SIZES, max_position_embeddings=22),
+        DebertaV2Config(**SIZES, max_position_embeddings=20, position_biased_input=True),
+    ],
+    ids=lambda config: config.model_type,
+)  # fmt: skip
+def test_tables_of_positions_by_other_names(config):
+    model = TextClassifier(AutoModel.from_config(config), 2)
+    assert position_limit(model) == model.limit == 20
+    model(torch.full((1, 20), 5))
+    with pytest.raises(ValueError, match="row 0 of the batch has 21 tokens.*reads 20"):
+        model(torch.full((1, 21), 5))

@@ -30,14 +30,20 @@ from .settings import check_between
 from .vectors import mean_pool
 
 # %% ../../nbs/engine/e47_encoders.ipynb #2cc8f491
+_PLACES = ("position_embeddings", "embed_positions", "wpe")  # What tables of positions are called
+
+
 def position_limit(
     model: nn.Module,  # A `transformers` model
 ) -> int | None:  # None if any number of tokens can be read
     "How many tokens a model has places for. A table with a padding row counts from the row after it."
+    config = getattr(model, "config", None)
+    said = getattr(getattr(config, "encoder", config), "max_position_embeddings", None)
     for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+        if name.endswith(_PLACES) and isinstance(module, nn.Embedding):
             padding = module.padding_idx
-            return module.num_embeddings - (0 if padding is None else padding + 1)
+            places = module.num_embeddings - (0 if padding is None else padding + 1)
+            return min(places, said or places)  # some tables have rows that are never asked for
     return None
 
 # %% ../../nbs/engine/e47_encoders.ipynb #7cb46e5c

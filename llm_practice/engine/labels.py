@@ -138,10 +138,11 @@ def what_cannot_be_packed(
     rows: Sequence[dict[str, Any]],  # Rows with `input_ids`
 ) -> str:  # Which row, and why; empty if there is none
     "The first row that cannot share a row with others."
+    known = rows[0].keys() if rows else ()
     for number, row in enumerate(rows):
-        if row.keys() != rows[0].keys():
+        if row.keys() != known:
             return f"row {number} has {', '.join(row)}, row 0 has {', '.join(rows[0])}: give all the same"
-        if not all(row.get("attention_mask", ())):
+        if "attention_mask" in known and not all(row["attention_mask"]):
             return (
                 f"row {number} is padded (its attention_mask has a 0): pack texts without padding"
             )
