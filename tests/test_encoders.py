@@ -185,9 +185,10 @@ def test_a_new_process_needs_only_the_import(first, tmp_path):
 def test_a_configuration_alone_is_known(before, tmp_path):
     TextClassifierConfig(KINDS["bert"], num_labels=3).save_pretrained(tmp_path)
     code = (
-        f"{before}\nfrom transformers import AutoConfig, AutoModelForSequenceClassification as Auto\n"
-        f"Auto.from_config(AutoConfig.from_pretrained({str(tmp_path)!r}))\n"
-        f"print(AutoConfig.from_pretrained({str(tmp_path)!r}).encoder.model_type)"
+        f"{before}\nfrom transformers import AutoConfig\n"
+        f"config = AutoConfig.from_pretrained({str(tmp_path)!r})\n"
+        "from transformers import AutoModelForSequenceClassification as Auto\n"
+        "print(Auto.from_config(config).config.encoder.model_type)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "bert"
