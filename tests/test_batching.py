@@ -7,9 +7,11 @@ import json
 import math
 from collections import Counter
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, IterableDataset, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, Value
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -583,3 +585,152 @@ def test_gradients_do_not_depend_on_the_layout(layout):
 def test_errors_name_the_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- what strangers give
+
+ROWS = [{"input_ids": [2, 7 + i, 3], "labels": i % 2} for i in range(6)]
+
+
+@pytest.mark.parametrize("texts", [{"a": 1}, {"a"}, pd.DataFrame({"t": ["a"]}), b"ab", None, 3], ids="dict set table bytes none number".split())  # fmt: skip
+def test_texts_without_an_order_are_refused(texts):
+    tokenizer = transformers_tokenizer()
+    with pytest.raises(TypeError, match="texts (are given as|is one string).*pass a list"):
+        encode(tokenizer, texts)
+    if texts is not None:
+        with pytest.raises(TypeError, match="labels (are given as|is one string).*pass a list"):
+            encode(tokenizer, ["a"], texts)
+
+
+@functools.cache
+def transformers_tokenizer():
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(find_model("minilm"))
+
+
+def test_columns_of_every_kind_are_taken():
+    texts, labels = ["a b", "c"], [1, 0]
+    expected = encode(transformers_tokenizer(), texts, labels)
+    table = pd.DataFrame({"t": texts, "l": labels}, index=[7, 3])
+    column = Dataset.from_dict({"t": texts, "l": labels})
+    for t, l in (
+        (tuple(texts), tuple(labels)),
+        (iter(texts), iter(labels)),
+        (np.array(texts), np.array(labels)),
+        (table["t"], table["l"]),
+        (column["t"], column["l"]),
+        (texts, torch.tensor(labels)),
+        (texts, table["l"].astype("Int64")),
+        (texts, [np.int8(1), torch.tensor(0)]),
+    ):
+        found = encode(transformers_tokenizer(), t, l)
+        assert found == expected and all(type(row["labels"]) is int for row in found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (pd.Series([0, None], dtype="Int64"), "row 1 has the label <NA>: drop"),
+        ([0, float("inf")], "row 1 has the label inf: give whole numbers"),
+        ([1j, 0], "row 0 has the label 1j: give whole numbers"),
+        ([0, pd.Timestamp("2020-01-01")], "row 1 has the label Timestamp"),
+        ([np.array([1, 2, np.nan]), [1, 2, 3]], "row 0 has the label nan"),
+        ([torch.tensor([0.0, math.nan, 1.0]), [0, 1, 1]], "row 0 has the label nan"),
+    ],
+    ids="missing infinite complex date array tensor".split(),
+)
+def test_labels_that_are_no_numbers(labels, message):
+    with pytest.raises(ValueError, match=message):
+        encode(transformers_tokenizer(), ["a", "b"], labels)
+
+
+def test_labels_of_tokens_may_be_arrays():
+    rows = [{"input_ids": [2, 7, 3], "labels": np.array([0, 1, 2])}]
+    rows += [
+        {"input_ids": [2, 3], "labels": torch.tensor([1, 1]), "attention_mask": np.array([1, 1])}
+    ]
+    rows[0]["attention_mask"] = [1, 1, 1]
+    batch = pad(rows)
+    assert batch["labels"].tolist() == [[0, 1, 2], [1, 1, -100]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    with pytest.raises(ValueError, match="row 1 has 2 tokens but 3 labels"):
+        pad([rows[0], {**rows[1], "labels": np.array([1, 1, 1])}])
+
+
+@pytest.mark.parametrize("wrong", ["x", 1.5, True, math.nan, None, -1])
+def test_numbers_of_batches_are_whole(wrong):
+    for name in ("batch_size", "window"):
+        with pytest.raises(ValueError, match=f"{name}={wrong!r}: it must be a whole number"):
+            Batches(ROWS, **{name: wrong})
+    if wrong != -1:
+        with pytest.raises(ValueError, match=f"seed={wrong!r}: it must be a whole number"):
+            Batches(ROWS, seed=wrong)
+        with pytest.raises(ValueError, match="max_length="):
+            encode(transformers_tokenizer(), ["a"], max_length=wrong)
+        with pytest.raises(ValueError, match=f"pad_id={wrong!r}"):
+            pad(ROWS, pad_id=wrong)
+        with pytest.raises(ValueError, match=f"size={wrong!r}"):
+            sample(dataset([("a", 0), ("b", 1)]), wrong)
+    with pytest.raises(ValueError, match=f"capacity={wrong!r}"):
+        pack(ROWS, wrong)
+    if wrong is not None:
+        with pytest.raises(ValueError, match=f"seed={wrong!r}"):
+            pack(ROWS, seed=wrong)
+        with pytest.raises(ValueError, match=f"length={wrong!r}"):
+            pad_packed(pack(ROWS), length=wrong)
+
+
+def test_the_same_seed_in_another_type_is_the_same_seed():
+    expected = Batches(ROWS, 2, seed=5).plan(3)
+    for seed in (np.int64(5), 5.0, torch.tensor(5), np.float32(5)):
+        assert Batches(ROWS, np.int16(2), seed=seed, window=np.int8(50)).plan(3) == expected
+
+
+@pytest.mark.parametrize("rows", [(row for row in ROWS), {"input_ids": [[1]]}, set()], ids="generator dict set".split())  # fmt: skip
+def test_rows_without_numbers_are_refused(rows):
+    with pytest.raises(TypeError, match="rows are given as .*pass a list"):
+        Batches(rows, 2)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"input_ids": [2, 3]}, "row 1 has input_ids, row 0 has input_ids, labels"),
+        ({"input_ids": [2], "labels": 1, "token_type_ids": [1]}, "row 1 has .*token_type_ids"),
+        ({"input_ids": [2, 0], "labels": 1, "attention_mask": [1, 0]}, "row 1 has"),
+    ],
+    ids="label types mask".split(),
+)
+def test_texts_in_a_row_have_the_same(second, message):
+    with pytest.raises(ValueError, match=message):
+        pack([{"input_ids": [2, 7, 3], "labels": 0}, second])
+    padded = [{"input_ids": [2, 7, 0], "attention_mask": [1, 1, 0]}]
+    with pytest.raises(ValueError, match="row 0 is padded .its attention_mask has a 0"):
+        pack(padded)
+
+
+@pytest.mark.parametrize("share", ["0.1", None, True, math.nan, -0.1, 10])
+def test_shares_of_a_split_are_numbers(share):
+    rows = dataset([("a", 0), ("b", 1), ("c", 0)])
+    for name in ("test", "validation"):
+        with pytest.raises(ValueError, match=f"{name}={share!r}: it must be a number from 0 to 1"):
+            split(rows, **{name: share})
+    with pytest.raises(ValueError, match="temperature=.*it must be above 0"):
+        shares({"a": 1, "b": 2}, share) if share not in (10,) else shares({"a": 1}, 0)
+
+
+@pytest.mark.parametrize("kind", [list, DatasetDict, pd.DataFrame, "stream"], ids="list dict table stream".split())  # fmt: skip
+def test_what_cannot_be_split_is_told_how(kind):
+    rows = Dataset.from_dict({"text": ["a"], "label": [0]})
+    given = {list: [], DatasetDict: DatasetDict({"train": rows}), pd.DataFrame: rows.to_pandas()}
+    with pytest.raises(TypeError, match="cannot be split: make a Dataset of it"):
+        split(given.get(kind, rows.to_iterable_dataset()))
+    with pytest.raises(ValueError, match="no rows to split"):
+        split(rows.select([]))
+
+
+def test_a_label_that_is_nan_is_no_class():
+    rows = Dataset.from_dict({"text": list("abcd"), "label": [0.0, math.nan, 1.0, math.nan]})
+    with pytest.raises(ValueError, match="row 1 has nan for a class"):
+        split(rows)

@@ -3,12 +3,15 @@
 import json
 import os
 import random
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import BertConfig, BertModel
 
 from llm_practice.data.batching import Batches
 from llm_practice.engine import checkpoints as library
@@ -23,6 +26,7 @@ from llm_practice.engine.checkpoints import (
     save_checkpoint,
     set_random_state,
 )
+from llm_practice.engine.encoders import TextClassifier
 
 
 def toy(seed=0):
@@ -106,6 +110,8 @@ FOREIGN = [
     "checkpoint-00000001/model.safetensors",  # our name, but no state of ours
     "checkpoint-00000003/notes.txt",
     "checkpoint-zeta",
+    "checkpoint-000000002/model.safetensors",  # a digit more
+    "checkpoint-٠٠٠٠٠٠٠٢/state.json",  # digits, and not ours
     ".checkpoint-00000002.part/diary.txt",
     "评论/checkpoint-00000001/state.json",
 ]
@@ -135,6 +141,68 @@ def test_notes_inside_an_old_checkpoint_stay(tmp_path):
     save_checkpoint(tmp_path, model, optimizer, {"step": 2})
     assert [p.name for p in first.iterdir()] == ["remarks.md"]
     assert [p.name for p in checkpoints(tmp_path)] == ["checkpoint-00000002"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
+def test_what_was_written_over_a_file_of_an_old_checkpoint_stays(tmp_path, name):
+    model, optimizer = toy()
+    step(model, optimizer)
+    first = save_checkpoint(tmp_path, model, optimizer, {"step": 1})
+    (first / name).write_bytes(b"weights of somebody else")
+    later = (first / "state.json").stat().st_mtime_ns + 10**9
+    os.utime(first / name, ns=(later, later))
+    for number in (2, 3):
+        save_checkpoint(tmp_path, model, optimizer, {"step": number})
+    assert listing(first) == {name: b"weights of somebody else"}
+    assert resume(tmp_path, *toy(1), {})[0]["step"] == 3
+
+
+def test_a_copied_folder_is_cleaned_up_as_the_first_was(tmp_path):
+    model, optimizer = toy()
+    step(model, optimizer)
+    save_checkpoint(tmp_path / "a", model, optimizer, {"step": 1})
+    shutil.copytree(tmp_path / "a", tmp_path / "b")  # keeps the times
+    for file in (tmp_path / "b" / "checkpoint-00000001").iterdir():
+        file.touch()
+    save_checkpoint(tmp_path / "b", model, optimizer, {"step": 2})
+    assert os.listdir(tmp_path / "b") == ["checkpoint-00000002"]
+
+
+def test_a_link_where_a_checkpoint_is_written_is_refused(tmp_path):
+    model, optimizer = toy()
+    step(model, optimizer)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model.safetensors").write_text("not yours")
+    (tmp_path / ".checkpoint-00000001.part").symlink_to(tmp_path / "mine")
+    with pytest.raises(FileExistsError, match="00000001.part is a link"):
+        save_checkpoint(tmp_path, model, optimizer, {"step": 1})
+    assert (tmp_path / "mine" / "model.safetensors").read_text() == "not yours"
+
+
+@pytest.mark.parametrize("call", ["save_model", "save_file", "sync"])
+def test_a_full_disk_does_not_stay_full_of_half_a_checkpoint(tmp_path, monkeypatch, call):
+    model, optimizer = toy()
+    step(model, optimizer)
+    save_checkpoint(tmp_path, model, optimizer, {"step": 1})
+    before = listing(tmp_path)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library, call, full)
+        with pytest.raises(OSError, match="No space left"):
+            save_checkpoint(tmp_path, model, optimizer, {"step": 2})
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, True, "1", None])
+def test_a_step_and_a_number_to_keep_are_whole(tmp_path, wrong):
+    for step, keep, name in ((wrong, 1, "step"), (1, wrong, "keep")):
+        with pytest.raises(ValueError, match=f"{name}={wrong!r}: it must be a whole number"):
+            save_checkpoint(tmp_path, *toy(), {"step": step}, keep=keep)
+    save_checkpoint(tmp_path, *toy(), {"step": np.int64(3)}, keep=2.0)
+    assert [p.name for p in checkpoints(tmp_path)] == ["checkpoint-00000003"]
 
 
 def test_a_link_is_not_followed_when_old_ones_go(tmp_path):
@@ -217,7 +285,46 @@ def test_one_wrong_bit_is_seen(tmp_path, file):
         load_checkpoint(newest, *toy(4))
 
 
+@pytest.mark.parametrize("other", ['"step": 2', '"lr": 2', '"lr": 1.0'])
+def test_a_state_that_was_changed_is_seen(tmp_path, other):
+    older, newest = three(tmp_path)
+    name = other.split(":")[0]
+    text = (newest / "state.json").read_text()
+    (newest / "state.json").write_text(re.sub(name + r": \d+", other, text, count=1))
+    with pytest.raises(BrokenCheckpointError, match="state.json was changed"):
+        read_state(newest)
+    with pytest.warns(UserWarning, match=f"Going on from .*{older.name}"):
+        assert resume(tmp_path, *toy(4), {"lr": 1})[0]["step"] == 2
+
+
 # ---- another model
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_attention_heads": 4}, "num_attention_heads is 2 there and 4 here"),
+        ({"hidden_act": "relu"}, "hidden_act is 'gelu' there and 'relu' here"),
+        ({"layer_norm_eps": 1e-3}, "layer_norm_eps is 1e-12 there and 0.001 here"),
+        ({"hidden_dropout_prob": 0.5}, "hidden_dropout_prob is 0.1 there and 0.5 here"),
+        ({"id2label": {0: "好", 1: "坏"}, "name_or_path": "elsewhere", "use_cache": False}, ""),
+    ],
+)
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_model_with_the_same_tensors_and_other_settings(tmp_path, change, message, ours):
+    def made(**changes):
+        torch.manual_seed(0)
+        sizes = dict(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
+        config = BertConfig(**{**sizes, "intermediate_size": 8, **changes})
+        model = TextClassifier(BertModel(config), 2) if ours else BertModel(config)
+        return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+    save_checkpoint(tmp_path, *made(), {"step": 1})
+    if not message:
+        assert resume(tmp_path, *made(**change), {})[0]["step"] == 1
+        return
+    with pytest.raises(ValueError, match=("encoder." if ours else "fit: ") + message):
+        resume(tmp_path, *made(**change), {})
 
 
 def test_another_model_is_refused_and_left_as_it_was(tmp_path):
@@ -292,6 +399,20 @@ def test_the_digest_sees_text_labels_order_and_size():
     for batches in (Batches(other, 4), Batches(rows, 4, seed=1), Batches(rows, 8)):
         assert data_digest(batches) != base
     assert data_digest(Batches(rows, 4, shuffle=False)) != base
+
+
+@pytest.mark.parametrize("place", [0, 137, 499])
+def test_the_digest_sees_every_row(place):
+    rows = [{"input_ids": [1, i % 7, 2], "labels": i % 3, "note": "评论"} for i in range(500)]
+    base = data_digest(Batches(rows, 2))
+    for change in ({"labels": 7}, {"input_ids": [1, 9, 2]}, {"note": "评\ud800论"}):
+        other = [*rows[:place], {**rows[place], **change}, *rows[place + 1 :]]
+        assert data_digest(Batches(other, 2)) != base
+    long = [{"input_ids": np.arange(3000) * (i != place)} for i in range(500)]
+    other = [{"input_ids": row["input_ids"].copy()} for row in long]
+    assert data_digest(Batches(long, 2)) == data_digest(Batches(other, 2))
+    other[place]["input_ids"][1500] += 1  # repr shows the ends of a long array only
+    assert data_digest(Batches(long, 2)) != data_digest(Batches(other, 2))
 
 
 # ---- interrupted anywhere

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
     AlbertConfig,
@@ -13,11 +15,17 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     BertConfig,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    CanineConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    GPT2Config,
     ModernBertConfig,
+    MPNetConfig,
     RobertaConfig,
+    RoFormerConfig,
     T5Config,
     XLMRobertaConfig,
     pipeline,
@@ -27,6 +35,7 @@ from llm_practice.data.batching import Batches, encode, pad
 from llm_practice.data.tokenizers import train_wordpiece
 from llm_practice.engine.encoders import (
     TextClassifier,
+    TextClassifierConfig,
     load_encoder,
     mean_class_loss,
     position_limit,
@@ -163,8 +172,33 @@ def test_a_new_process_needs_only_the_import(first, tmp_path):
     torch.testing.assert_close(torch.tensor([logits]), model(ids).logits, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import llm_practice",
+        "from transformers import AutoConfig\nimport llm_practice",
+        "import llm_practice\nfrom transformers.models.auto.modeling_auto import AutoModel",
+        "import llm_practice, importlib.util as u\nu.find_spec('transformers.models.auto.configuration_auto')",
+        "import datasets, evaluate, seqeval, llm_practice.finetuning.metrics",
+    ],
+)
+def test_a_configuration_alone_is_known(before, tmp_path):
+    TextClassifierConfig(KINDS["bert"], num_labels=3).save_pretrained(tmp_path)
+    code = (
+        f"{before}\nfrom transformers import AutoConfig\n"
+        f"config = AutoConfig.from_pretrained({str(tmp_path)!r})\n"
+        "from transformers import AutoModelForSequenceClassification as Auto\n"
+        "print(Auto.from_config(config).config.encoder.model_type)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "bert"
+
+
 def test_importing_the_library_loads_nothing_heavy():
     code = "import sys, llm_practice; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    more = "import transformers, llm_practice, sys; print('llm_practice.engine.encoders' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", more], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -231,3 +265,120 @@ def test_what_is_no_encoder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="dropout=1.5"):
         text_classifier(tmp_path / "bert", 2, pretrained=False, dropout=1.5)
     assert AutoConfig.from_pretrained(tmp_path / "ours").encoder.model_type == "bert"
+
+
+@pytest.mark.parametrize("names", [["a", None], ["1", 1], [True, 1.5], ["a", ["b"]]], ids=repr)
+def test_names_that_are_none_or_become_the_same(names):
+    with pytest.raises(ValueError, match="2 classes need as many different names"):
+        TextClassifier(AutoModel.from_config(KINDS["bert"]), 2, names=names)
+
+
+@pytest.mark.parametrize("names", [{0: "a", 1: "b"}, {"a", "b"}, 2], ids=["dict", "set", "number"])
+def test_names_without_an_order(names):
+    with pytest.raises(TypeError, match="names are given as .*: pass a list"):
+        TextClassifier(AutoModel.from_config(KINDS["bert"]), 2, names=names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["好", "坏"], ["", "b"], (1, 2), np.array(["x", "y"]), ["a b", 'a"b'], (c for c in "ab")],
+    ids="chinese empty numbers numpy quotes generator".split(),
+)
+def test_names_go_out_and_in(names, tmp_path):
+    model = TextClassifier(AutoModel.from_config(KINDS["bert"]), np.int64(2), names=names)
+    expected = model.config.id2label
+    assert all(type(name) is str for name in expected.values())
+    model.save_pretrained(tmp_path)
+    config = AutoModelForSequenceClassification.from_pretrained(tmp_path).config
+    assert config.id2label == expected
+    assert config.label2id == {name: i for i, name in expected.items()}
+
+
+def test_a_second_save_beside_other_files(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"old")
+    ids = torch.arange(5, 11)[None]
+    for kind, classes in (("bert", 2), ("roberta", 3), ("distilbert", 4)):
+        model = TextClassifier(AutoModel.from_config(KINDS[kind]), classes).eval()
+        model.save_pretrained(tmp_path)
+        loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+        torch.testing.assert_close(loaded(ids).logits, model(ids).logits, atol=1e-5, rtol=1e-4)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_classifier_of_theirs_is_named_and_its_encoder_taken(tmp_path):
+    theirs = BertForSequenceClassification(KINDS["bert"])
+    theirs.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="of the kind bert: load it with AutoModelForSequence"):
+        TextClassifier.from_pretrained(tmp_path)
+    ours = text_classifier(tmp_path, 5)
+    words = "embeddings.word_embeddings.weight"
+    assert torch.equal(ours.encoder.get_parameter(words), theirs.bert.get_parameter(words))
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra", "deberta", "modernbert"])
+@pytest.mark.parametrize("damage", ["prefix", "layer", "cut"])
+def test_weights_that_would_stay_random_are_told(tmp_path, kind, damage):
+    AutoModel.from_config(KINDS[kind]).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    weights = load_file(file)
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:3000])
+    else:
+        kept = {f"student.{name}": w for name, w in weights.items()}
+        if damage == "layer":
+            kept = {name: w for name, w in weights.items() if ".1." not in name}
+        save_file(kept, file, metadata={"format": "pt"})
+    found = "cannot be read" if damage == "cut" else "has no weights for .*of another model"
+    with pytest.raises(ValueError, match=found):
+        load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize("dropout", [1, -0.1, "0.1", None, True, float("nan")], ids=repr)
+def test_a_dropout_that_is_no_share(dropout, tmp_path):
+    KINDS["bert"].save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="dropout="):
+        text_classifier(tmp_path, 2, pretrained=False, dropout=dropout)
+    text_classifier(tmp_path, 2, pretrained=False, dropout=np.float32(0.2))
+
+
+def test_shapes_that_are_no_batch():
+    model = TextClassifier(AutoModel.from_config(KINDS["bert"]), 2)
+    ids = torch.arange(5, 11)
+    for wrong in ((ids,), (ids[None], torch.ones(1, 3)), (torch.zeros(2, 0, dtype=torch.long),)):
+        with pytest.raises(ValueError, match=r"input_ids \(.*both are \(rows, tokens\)"):
+            model(*wrong)
+
+
+def test_evaluation_of_what_chooses_no_class(tokenizer):
+    rows = rows_of(tokenizer)
+    with pytest.raises(ValueError, match="an answer for each token: evaluate needs"):
+        evaluate(BertForTokenClassification(KINDS["bert"]), rows, on=CPU)
+    one = BertForSequenceClassification(BertConfig(**SIZES, num_labels=1))
+    with pytest.raises(ValueError, match="for each row, one score: evaluate needs 2 classes"):
+        evaluate(one, [{**row, "labels": 0} for row in rows], on=CPU)
+    model = TextClassifier(AutoModel.from_config(KINDS["bert"]), 2)
+    result = evaluate(model, iter(rows), (name for name in ("好", 2)), on=CPU)
+    assert "好" in result["report"] or "2" in result["report"]
+    nn.init.constant_(model.classifier.bias, float("nan"))
+    with pytest.raises(ValueError, match="logits of row 0 are nan .16 such"):
+        evaluate(model, rows, on=CPU)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RoFormerConfig(**SIZES, max_position_embeddings=20, embedding_size=16),
+        GPT2Config(vocab_size=60, n_embd=16, n_layer=1, n_head=2, n_positions=20),
+        CanineConfig(**{k: v for k, v in SIZES.items() if k != "vocab_size"}, max_position_embeddings=20),
+        MPNetConfig(**SIZES, max_position_embeddings=22),
+        DebertaV2Config(**SIZES, max_position_embeddings=20, position_biased_input=True),
+    ],
+    ids=lambda config: config.model_type,
+)  # fmt: skip
+def test_tables_of_positions_by_other_names(config):
+    model = TextClassifier(AutoModel.from_config(config), 2)
+    assert position_limit(model) == model.limit == 20
+    model(torch.full((1, 20), 5))
+    with pytest.raises(ValueError, match="row 0 of the batch has 21 tokens.*reads 20"):
+        model(torch.full((1, 21), 5))

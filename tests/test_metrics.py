@@ -123,3 +123,46 @@ def test_whole_numbers_of_any_kind_are_classes():
         ).all()
     assert (confusion_matrix(torch.tensor([1, 0, 2]), [1.0, 2.0, 2.0]) == expected).all()
     assert (confusion_matrix([True, False], [1, 0]) == [[1, 0], [0, 1]]).all()
+
+
+def test_large_numbers_are_classes_like_others():
+    references, predictions = [7, 10**9, 7, 10**15], [7, 10**9, 10**9, 7]
+    small = dict(references=[0, 1, 0, 2], predictions=[0, 1, 1, 0])
+    large = dict(references=references, predictions=predictions)
+    for metric in SCORED:
+        assert metric().compute(**large) == metric().compute(**small)
+    with pytest.raises(ValueError, match="1000000001 classes make 1e.18 cells.*number the classes"):
+        confusion_matrix([10**9], [0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{0, 1}, {0: 1, 1: 0}, None, 1, np.array(1), "01", b"01"], ids=repr
+)
+def test_what_has_no_order_is_no_column(wrong):
+    with pytest.raises(TypeError, match="references (are given as|is one string).*pass a list"):
+        confusion_matrix(wrong, [0, 1])
+
+
+def test_labels_that_can_be_read_once_are_checked_too():
+    with pytest.raises(ValueError, match="references: number 1 is 0.5"):
+        confusion_matrix((x for x in [0, 0.5]), [0, 1])
+    assert confusion_matrix(iter([0, 1.0]), (x for x in [0, 1])).trace() == 2
+
+
+@pytest.mark.parametrize("wrong", [2**70, 1e300, np.uint64(2**63 + 1)], ids=repr)
+def test_numbers_that_fit_no_integer_are_named(wrong):
+    for values in ([0, wrong], np.array([0, wrong]) if wrong != 2**70 else [0, wrong]):
+        with pytest.raises(ValueError, match="predictions: number 1 is .* no class number"):
+            confusion_matrix([0, 1], values)
+
+
+@pytest.mark.parametrize("classes", [0, -1, 2.5, "3", True, float("nan")])
+def test_a_number_of_classes_is_whole(classes):
+    with pytest.raises(ValueError, match=f"classes={classes!r}: it must be a whole number from 1"):
+        confusion_matrix([0, 1], [0, 1], classes)
+    assert confusion_matrix([0, 1], [0, 1], 3.0).shape == (3, 3)
+
+
+def test_no_sentences_are_no_score():
+    with pytest.raises(ValueError, match="nothing to score"):
+        EntityF1().compute(predictions=[], references=[])

@@ -16,7 +16,9 @@ from llm_practice.data.batching import encode, pack
 from llm_practice.data.sources import find_model, load
 from llm_practice.pretraining.objectives import (
     MaskedCollator,
+    PairCollator,
     mask_tokens,
+    masked_and_pair_loss,
     masked_batches,
     masked_html,
     masked_lm_loss,
@@ -230,3 +232,85 @@ def test_a_temperature_that_means_nothing_is_refused(temperature):
 def test_a_vocabulary_without_ordinary_tokens_is_refused():
     with pytest.raises(ValueError, match="all 3 tokens are special"):
         mask_tokens(torch.tensor([[0, 1]]), 2, 3, [0, 1])
+
+
+# ---- what the rows have stays
+
+
+def typed(size=8):
+    "Rows of two segments, the last token padding."
+    types, mask = [0] * (size // 2) + [1] * (size - size // 2), [1] * (size - 1) + [0]
+    return [
+        {"input_ids": [2, *range(10 + i, 8 + i + size), 3], "token_type_ids": types}
+        | {"attention_mask": mask, "labels": 1}
+        for i in range(4)
+    ]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(find_model("minilm"))
+
+
+def test_masking_keeps_types_and_padding(tokenizer):
+    rows = typed()
+    batch = MaskedCollator(tokenizer)(rows, seeded())
+    assert batch["token_type_ids"].tolist() == [row["token_type_ids"] for row in rows]
+    assert batch["attention_mask"].tolist() == [row["attention_mask"] for row in rows]
+    packed = MaskedCollator(tokenizer)(
+        pack([{k: row[k] for k in ("input_ids", "token_type_ids")} for row in rows], 40), seeded()
+    )
+    assert packed["token_type_ids"].sum() == 16 and packed["attention_mask"].ndim == 4
+
+
+def test_halves_keep_the_types_of_their_tokens(tokenizer):
+    rows = typed()
+    batch = PairCollator(tokenizer, prob=0)(rows, seeded())
+    for i, row in enumerate(rows):
+        of = dict(zip(row["input_ids"], row["token_type_ids"]))
+        for half in (i, 4 + i):
+            real = batch["input_ids"][half] != tokenizer.pad_token_id
+            pairs = zip(batch["input_ids"][half][real], batch["token_type_ids"][half][real])
+            assert all(of[int(token)] == int(kind) for token, kind in pairs)
+    assert batch["attention_mask"].shape == batch["input_ids"].shape
+
+
+def test_types_reach_the_loss(tokenizer):
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)  # fmt: skip
+    model = BertForMaskedLM(config).eval()
+    batch = PairCollator(tokenizer, prob=0.5)(typed(), seeded())
+    other = {**batch, "token_type_ids": 1 - batch["token_type_ids"]}
+    for loss in (masked_lm_loss, masked_and_pair_loss):
+        assert loss(model, batch) != loss(model, other)
+    theirs = model(**batch).loss
+    torch.testing.assert_close(masked_lm_loss(model, batch), theirs)
+
+
+@pytest.mark.parametrize("prob", ["0.1", None, True, math.nan, -0.1, 1.1], ids=repr)
+def test_a_probability_is_checked_when_it_is_given(tokenizer, prob):
+    with pytest.raises(ValueError, match="prob=.*from 0 to 1, such as 0.15"):
+        masked_batches(tokenizer, typed(), prob=prob)
+    with pytest.raises(ValueError, match="prob="):
+        mask_tokens(torch.tensor([[7]]), 4, 50, [0], prob)
+
+
+def test_arguments_that_mask_nothing_right(tokenizer):
+    with pytest.raises(ValueError, match="input_ids are torch.float32"):
+        mask_tokens(torch.rand(2, 3), 4, 50, [0])
+    for wrong in (None, 1.5, True, "4"):
+        with pytest.raises(ValueError, match=f"mask_id={wrong!r}"):
+            mask_tokens(torch.tensor([[7]]), wrong, 50, [0])
+    for collate in (MaskedCollator(tokenizer), PairCollator(tokenizer)):
+        with pytest.raises(ValueError, match="no rows to make a batch of"):
+            collate([])
+    with pytest.raises(ValueError, match="weight=nan"):
+        _weighted(math.nan)
+
+
+def _weighted(weight):
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)  # fmt: skip
+    batch = {"input_ids": torch.randint(5, 50, (4, 6)), "labels": torch.full((4, 6), 7)}
+    batch |= {"attention_mask": torch.ones(4, 6)}
+    return masked_and_pair_loss(BertForMaskedLM(config), batch, weight)

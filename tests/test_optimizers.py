@@ -621,3 +621,19 @@ def test_n_of_n_steps_as_a_share_are_n_steps(total):
         assert rising_steps(total, number / total) == number
         factors = [warmup_linear(step, total, number / total) for step in range(total + 1)]
         assert factors[number] == 1 or number == total
+
+
+def test_true_and_parts_of_a_step_are_no_settings():
+    weight = torch.nn.Parameter(torch.ones(2))
+    for name in ("lr", "weight_decay"):
+        for value in (True, torch.tensor(True)):
+            with pytest.raises(ValueError, match=f"{name}="):
+                AdamW([weight], **{name: value})
+    for schedule in (warmup_linear, warmup_cosine):
+        for total in (2.5, "3", True, math.inf, math.nan):
+            with pytest.raises(ValueError, match="total="):
+                schedule(1, total)
+        with pytest.raises(ValueError, match="step=nan: steps count from 0"):
+            schedule(math.nan, 10)
+        with pytest.raises(ValueError, match="warmup=True"):
+            schedule(1, 10, True)

@@ -642,3 +642,196 @@ def test_a_model_without_a_loss_is_named_with_what_it_got():
         model_loss(toy(), pad(rows))
     with pytest.raises(ValueError, match="gives no loss for a batch of input:"):
         model_loss(nn.Linear(3, 2), {"input": torch.zeros(1, 3)})
+
+
+# ---- what strangers give
+
+
+class Given:
+    "Batches as they are."
+
+    def __init__(self, *batches):
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def batch(self, epoch, index):
+        return self.batches[index]
+
+
+def test_gradients_from_before_are_no_part_of_a_run():
+    fresh, used = toy(), toy()
+    (1000 * used(**pad(toy_rows(8))).loss).backward()
+    for model in (fresh, used):
+        train(model, Batches(toy_rows(32), 16), lr=1e-2, clip=0, on=CPU, show=False)
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), used.parameters()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_is_not_trained(dtype):
+    with pytest.raises(ValueError, match=f"is {dtype}, too coarse .*call model.float"):
+        train(toy().to(dtype), Batches(toy_rows(32), 16), on=CPU, show=False)
+    partly = toy().to(dtype).requires_grad_(False)
+    partly.classifier.float().requires_grad_(True)
+    assert len(parameter_groups(partly)[0]["params"]) == 1
+
+
+@pytest.mark.parametrize("name", ["lr", "weight_decay", "warmup", "clip", "epochs", "accumulate", "seed"])  # fmt: skip
+def test_true_is_no_number(name):
+    import numpy as np
+
+    for value in (True, np.bool_(True), torch.tensor(True)):
+        with pytest.raises(ValueError, match=f"{name}="):
+            train(toy(), Batches(toy_rows(32), 16), on=CPU, show=False, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda m, b: m(**b).logits.sum(1), "gave torch.float32 of shape"),
+        (lambda m, b: m(**b).loss.detach(), r"gave torch.float32 of shape \(\)"),
+        (lambda m, b: m(**b).loss * 1j, "gave torch.complex64"),
+        (lambda m, b: 0.5, "gave 0.5"),
+        (lambda m, b: None, "gave None"),
+        (lambda m, b: (m(**b).loss, 1), "gave "),
+    ],
+    ids="vector detached complex number nothing pair".split(),
+)
+def test_what_is_no_loss(loss, message):
+    with pytest.raises(ValueError, match=message + ".*it must give one real number"):
+        train(toy(), Batches(toy_rows(32), 16), loss=loss, on=CPU, show=False)
+
+
+def test_what_is_no_batch():
+    batch = {**pad(toy_rows(4)), "text": ["a"] * 4}
+    for call in (train, predict, mean_loss):
+        with pytest.raises(ValueError, match="text of the batch is a list, which no model takes"):
+            call(toy(), Given(batch), on=CPU)
+    for wrong in ([batch], iter([batch]), torch.utils.data.DataLoader([1])):
+        with pytest.raises(TypeError, match="batches are a .*such as Batches"):
+            train(toy(), wrong, on=CPU, show=False)
+    halves = Batches(toy_rows(8), 4, collate=lambda rows: pad(rows * 2))
+    with pytest.raises(ValueError, match="16 answers for 8 rows"):
+        predict(toy(), halves, CPU)
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    steps = []
+    with pytest.raises(FileExistsError, match="run"):
+        train(
+            toy(),
+            Batches(toy_rows(32), 16),
+            folder=tmp_path / "run",
+            loss=lambda m, b: steps.append(1) or m(**b).loss,
+            on=CPU,
+            show=False,
+        )
+    assert not steps and (tmp_path / "run").read_text() == "a file"
+
+
+@pytest.mark.parametrize(("place", "where"), [(1, "labels"), (0, "input_ids")])
+def test_a_label_or_a_token_out_of_range_is_named(place, where):
+    rows = toy_rows(4)
+    rows[2] = {"input_ids": [5, 6 + 90 * (place == 0), 7], "labels": 5 if place else 1}
+    with pytest.raises(ValueError, match=f"{where} from .* one is no class or no token"):
+        train(toy(), Batches(rows, 4, shuffle=False), on=CPU, show=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 5, 1, 2], "class 5 is out of range: 3 classes .*labels of the batch: number 1"),
+        ([0, -1, 1, 2], "class -1 is out of range"),
+        ([0.0, 0.5, 1.0, 2.0], "labels of the batch: number 1 is 0.5"),
+    ],
+    ids=["5", "-1", "0.5"],
+)
+def test_weights_for_labels_that_are_no_class(labels, message):
+    batch = {**pad(toy_rows(4)), "labels": torch.tensor(labels)}
+    with pytest.raises(ValueError, match=message):
+        backward(toy(), [batch], WeightedLoss([1, 2, 3]), CPU)
+
+
+def test_weights_of_no_label_are_no_loss():
+    batch = {**pad(toy_rows(4)), "labels": torch.full((4,), -100)}
+    model = toy()
+    loss = WeightedLoss([1, 2, 3])(model, batch)
+    loss.backward()
+    assert loss == 0 and not model.classifier.weight.grad.any()
+    for wrong in ([1, -1, 1], [1, math.nan, 1], [[1, 2, 3]], 2.0):
+        with pytest.raises(ValueError, match="give a number from 0 for each class"):
+            WeightedLoss(wrong)
+
+
+def test_a_running_mean_that_became_nan_is_not_saved(tmp_path):
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.norm = toy(), nn.BatchNorm1d(3)
+
+        def forward(self, **batch):
+            with torch.no_grad():
+                self.norm.running_mean += math.nan
+            return self.inner(**batch)
+
+    with pytest.raises(FloatingPointError, match="norm.running_mean is nan after step 1"):
+        train(
+            Normed(),
+            Batches(toy_rows(32), 16),
+            folder=tmp_path,
+            checkpoint_every=1,
+            on=CPU,
+            show=False,
+        )
+    assert not checkpoints(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_run_that_is_cut_between_any_two_writes_ends_with_the_same_weights(
+    tmp_path, monkeypatch, seed
+):
+    from llm_practice.engine import checkpoints as written
+
+    randomly = random.Random(seed)
+    settings = dict(epochs=3, lr=5e-3, checkpoint_every=randomly.randint(1, 4), show=False, on=CPU)
+    settings |= dict(accumulate=randomly.randint(1, 2), seed=seed)
+    held = Batches(toy_rows(16), 16, shuffle=False)
+    settings |= dict(validate=lambda m: {"loss": mean_loss(m, held, on=CPU)})
+    calm = toy(hidden_dropout_prob=0.2)
+    train(calm, Batches(toy_rows(64), 16), **settings)
+    for _ in range(40):
+        calls, end = iter(range(10**6)), randomly.randint(0, 40)
+
+        def counted(function, calls=calls, end=end):
+            def call(*args, **kwargs):
+                if next(calls) == end:
+                    raise KeyboardInterrupt
+                return function(*args, **kwargs)
+
+            return call
+
+        start = randomly.randint(1, 99) if checkpoints(tmp_path) else 0
+        again = toy(start, hidden_dropout_prob=0.2)
+        with monkeypatch.context() as patch:
+            for name in "save_model save_file sha256 sync _make_room _remove _clear".split():
+                patch.setattr(written, name, counted(getattr(written, name)))
+            patch.setattr(written.os, "replace", counted(os.replace))
+            try:
+                train(again, Batches(toy_rows(64), 16), folder=tmp_path, **settings)
+                break
+            except KeyboardInterrupt:
+                continue
+    else:
+        train(again, Batches(toy_rows(64), 16), folder=tmp_path, **settings)
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), calm.parameters()))
+
+
+def test_devices_that_are_not_there_are_named():
+    for wrong in ("gpu", "CPU", "cpu:x"):
+        with pytest.raises(ValueError, match=f"device='{wrong}' is unknown"):
+            compute(wrong)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device='cuda:1': this machine has none"):
+            compute("cuda:1")

@@ -19,9 +19,16 @@ import torch
 from datasets import Dataset, DatasetDict, IterableDataset
 
 from ..engine.checks import check_choice, check_texts
-from ..engine.labels import TOKEN_COLUMNS, check_labels, what_does_not_fit
+from llm_practice.engine.labels import (
+    TOKEN_COLUMNS,
+    check_labels,
+    check_rows,
+    what_cannot_be_packed,
+    what_does_not_fit,
+)
 from ..engine.packing import pack_lengths
-from ..engine.splits import divide_rows
+from ..engine.settings import check_positive, check_whole
+from ..engine.splits import check_classes, check_split, divide_rows
 from ..engine.text import exact_key, exact_keys, join_surrogates
 
 # %% ../../nbs/data/14_batching.ipynb #6e459226
@@ -39,12 +46,7 @@ def _groups_by_class(
     )  # at once: ten times as fast
     for row, found in enumerate(keys):
         groups[found].append(row)
-    labels = dataset[label][:] if label else [0] * len(dataset)
-    for row, value in enumerate(labels):
-        if value is None or isinstance(value, list | dict):
-            raise ValueError(
-                f"row {row} has {value!r} for a class: drop it, or split with label=None"
-            )
+    labels = check_classes(dataset[label][:]) if label else [0] * len(dataset)
     classes = defaultdict(list)
     for _, rows in sorted(groups.items(), key=lambda item: _rank(item[0], seed)):
         classes[Counter(labels[row] for row in rows).most_common(1)[0][0]].append(rows)
@@ -65,15 +67,7 @@ def split(
     Where classes are small or copies many, each class first keeps its share for training, and a warning
     says what cannot be done. Raises `ValueError` for shares that leave nothing to train on, or a column
     that is not there."""
-    if not 0 <= validation < 1 or not 0 < test < 1 or test + validation >= 1:
-        raise ValueError(
-            f"test={test}, validation={validation} leave no training rows: they must add up to less than 1"
-        )
-    for column in filter(None, (label, text)):
-        if column not in dataset.column_names:
-            raise ValueError(
-                f"column {column!r} is not in the data set: it has {', '.join(dataset.column_names)}"
-            )
+    test, validation = check_split(dataset, filter(None, (label, text)), test, validation)
     classes = _groups_by_class(dataset, label, text, key, seed)
     parts = divide_rows(classes, test, validation)
     if not validation:
@@ -88,6 +82,7 @@ def sample(
     seed: int = 0,  # Another seed, another sample
 ) -> Dataset:  # `size` rows, classes in proportion, in random order
     "A small stratified sample. Raises `ValueError` if there are fewer rows than asked for."
+    size = check_whole("size", size, -math.inf)
     if not 0 < size <= len(dataset):
         raise ValueError(
             f"size={size} rows cannot be drawn from {len(dataset)}: ask for 1 to {len(dataset)}"
@@ -106,10 +101,7 @@ def shares(
     temperature: float = 1.0,  # 1: in proportion to size; larger: more even; infinite: even
 ) -> dict[str, float]:  # Share of each source; they add up to 1
     "Shares by temperature, p_i ∝ n_i^(1/T). Raises `ValueError` for an impossible temperature or size."
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature={temperature}: it must be above 0; 1 keeps proportions, math.inf levels them"
-        )
+    check_positive("temperature", temperature, "1, which keeps proportions (math.inf levels them)")
     for name, size in sizes.items():
         if not (size > 0 and math.isfinite(size)):
             raise ValueError(
@@ -209,6 +201,7 @@ def encode(
     Raises `TypeError` for one string and for what is no text, `ValueError` for labels that cannot be learned
     and for a length without room, each with its row or number."""
     texts = [join_surrogates(text) for text in check_texts(texts)]
+    max_length = check_whole("max_length", max_length, -math.inf)
     labels = None if labels is None else check_labels(labels, len(texts))
     special = tokenizer.num_special_tokens_to_add()
     if max_length <= special:
@@ -235,7 +228,8 @@ def pad(
 ]:  # `input_ids`, `attention_mask` (B, L); `labels` (B,), or (B, L) with -100 as padding; those of `TOKEN_COLUMNS`
     "Make a rectangle out of rows of different lengths. Raises `ValueError` with the row that does not fit."
     lengths = [len(row["input_ids"]) for row in rows]
-    width = length or max(lengths, default=0)
+    width = check_whole("length", length, 0) if length else max(lengths, default=0)
+    pad_id = check_whole("pad_id", pad_id, -math.inf)
 
     def fill(name: str, value: int) -> torch.Tensor:
         values = [row[name] for row in rows]
@@ -245,11 +239,11 @@ def pad(
 
     try:
         batch = {"input_ids": fill("input_ids", pad_id)}
-        ones = [row.get("attention_mask") or [1] * len(row["input_ids"]) for row in rows]
+        ones = [row.get("attention_mask", [1] * size) for row, size in zip(rows, lengths)]
         batch["attention_mask"] = torch.tensor([[*one] + [0] * (width - len(one)) for one in ones])
         batch |= {name: fill(name, 0) for name in TOKEN_COLUMNS if name in rows[0]}
         if "labels" in rows[0]:
-            of_tokens = isinstance(rows[0]["labels"], Sequence)
+            of_tokens = np.ndim(rows[0]["labels"]) > 0
             labels = fill("labels", -100) if of_tokens else [row["labels"] for row in rows]
             batch["labels"] = torch.as_tensor(labels)
     except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -289,14 +283,10 @@ class Batches:
         seed: int = 0,  # Decides the order, and the generator that `collate` gets
         random_collate: bool = False,  # Whether `collate` takes `generator=` (masking does)
     ):
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}: a batch has at least one row")
-        if not len(rows):
-            raise ValueError(
-                "there are no rows to make batches of: did a filter remove everything?"
-            )
-        self.rows, self.batch_size, self.collate, self.shuffle = rows, batch_size, collate, shuffle
-        self.window, self.seed, self.random_collate = window, seed, random_collate
+        self.rows, self.collate, self.shuffle = check_rows(rows), collate, shuffle
+        self.batch_size = check_whole("batch_size", batch_size)
+        self.window, self.random_collate = check_whole("window", window, 0), random_collate
+        self.seed = check_whole("seed", seed, -math.inf)  # 2.0 and NumPy's 2 are the same seed
         self.lengths = torch.tensor([len(row["input_ids"]) for row in rows])
         self._plan: tuple[int, list[list[int]]] | None = None
 
@@ -342,7 +332,11 @@ def pack(
     dict[str, Any]
 ]:  # Packed rows: `input_ids` in one list; `lengths`, `rows` (numbers), `labels`: one per text
     "Several texts in a row. Give the result to `Batches(…, collate=pad_packed)`."
-    packed = []
+    if why := what_cannot_be_packed(rows):
+        raise ValueError(why)
+    packed, capacity = [], check_whole("capacity", capacity)
+    seed = None if seed is None else check_whole("seed", seed, 0)
+
     for numbers in pack_lengths([len(row["input_ids"]) for row in rows], capacity, seed):
         texts = [rows[number] for number in numbers]
         ids = [i for text in texts for i in text["input_ids"]]
@@ -358,7 +352,7 @@ def pack(
 def _packed_labels(labels: list[Any], place: torch.Tensor) -> torch.Tensor:
     "One label per text as they are; labels of tokens at their places, -100 elsewhere."
     check_labels(labels, len(labels))
-    if not isinstance(labels[0], Sequence):
+    if not np.ndim(labels[0]):
         return torch.tensor(labels)
     flat, filled = [label for text in labels for label in text], torch.full(place.shape, -100)
     if len(flat) != place.sum():
@@ -378,7 +372,10 @@ def pad_packed(
     """Make tensors of packed rows: texts numbered 1, 2, … through the batch, each for itself in the mask.
 
     `labels` are (N,), in the order of those numbers, or (B, L) if each token has one."""
-    width, count = length or max(len(row["input_ids"]) for row in rows), 0
+    if not rows:
+        raise ValueError("there are no rows to make a batch of")
+    longest, count = max(len(row["input_ids"]) for row in rows), 0
+    width = check_whole("length", length, longest) if length else longest
     ids = torch.full((len(rows), width), pad_id)
     positions, segments, types = (torch.zeros_like(ids) for _ in range(3))
     for i, row in enumerate(rows):
@@ -417,7 +414,7 @@ def pack_batch(
     dtype: torch.dtype = torch.float32,  # Of the mask
 ) -> dict[str, torch.Tensor]:  # As `pad_packed` makes it
     "The texts of a batch in as few cells as packing finds: `collate` for `Batches`."
-    longest = max(len(row["input_ids"]) for row in rows)
+    longest = max((len(row["input_ids"]) for row in rows), default=1)
     tries = [pack(rows, width) for width in range(longest, 2 * longest + 1, max(1, longest // 8))]
     area = lambda packed: len(packed) * max(len(row["input_ids"]) for row in packed)
     return pad_packed(min(tries, key=area), pad_id, dtype=dtype)

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
 from .files import read_json, sha256, sync
+from .settings import check_whole
 
 # %% ../../nbs/engine/e41_checkpoints.ipynb #0382ff07
 def random_state() -> dict[str, Any]:  # JSON values
@@ -59,7 +60,8 @@ def checkpoints(
     folder: str | Path,  # Where a run keeps its checkpoints
 ) -> list[Path]:  # Oldest first
     "The checkpoints of a run: folders with a name and a file that `save_checkpoint` writes."
-    ours = [p for p in Path(folder).glob("checkpoint-*") if re.fullmatch(r"\d{8,}", p.name[11:])]
+    number = re.compile("[0-9]{8}|[1-9][0-9]{8,}")
+    ours = [p for p in Path(folder).glob("checkpoint-*") if number.fullmatch(p.name[11:])]
     ours = [p for p in ours if any((p / name).is_file() for name in _FILES)]
     return sorted(ours, key=lambda p: int(p.name[11:]))
 
@@ -68,17 +70,32 @@ def _is_ours(path: Path) -> bool:
     "Whether `save_checkpoint` made this folder, all of it."
     try:
         state = read_json(path / "state.json")
-        return "random" in state and state["step"] == int(path.name[11:]) and not path.is_symlink()
+        mine = state["made"]["files"] and state["step"] == int(path.name[11:])
+        return bool(mine) and not path.is_symlink()
     except (OSError, ValueError, TypeError, KeyError):
         return False
 
 # %% ../../nbs/engine/e41_checkpoints.ipynb #22c83213
 def _remove(path: Path) -> None:
-    "Take away the files that `save_checkpoint` wrote, and the folder if nothing else is in it."
-    for name in _FILES:
-        (path / name).unlink(missing_ok=True)
-    if not any(path.iterdir()):
-        path.rmdir()
+    "Take away the files that `save_checkpoint` wrote and nobody has changed, and the folder if it is empty then."
+    state = path / "state.json"
+    sums, written = read_json(state)["made"]["files"], state.stat().st_mtime_ns
+    for name in filter(sums.get, _FILES):
+        file = path / name
+        if not file.is_file():
+            continue
+        if file.stat().st_mtime_ns <= written or sha256(file) == sums[name]:
+            file.unlink()  # what is older than the state is as it was
+    state.unlink()
+    _clear(path)
+
+# %% ../../nbs/engine/e41_checkpoints.ipynb #0a033559
+def _clear(folder: Path, *names: str) -> None:
+    "Take away files by name, and the folder if it is empty then."
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 # %% ../../nbs/engine/e41_checkpoints.ipynb #5a879ff7
 def _make_room(final: Path) -> Path | None:
@@ -93,6 +110,23 @@ def _make_room(final: Path) -> Path | None:
         warnings.warn(f"{final} was damaged or holds other files: it is now {aside}", stacklevel=3)
     return aside if ours else None
 
+# %% ../../nbs/engine/e41_checkpoints.ipynb #e5b5ff66
+_OF_FILES = (
+    "_name_or_path architectures dtype id2label label2id output_attentions output_hidden_states problem_type "
+    "return_dict transformers_version use_cache"
+).split()  # What a configuration says of files, names and answers: a run can go on with others
+
+
+def _config(values: dict[str, Any], before: str = "") -> dict[str, str]:
+    "The values of a configuration with names such as `encoder.num_attention_heads`."
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and key not in _OF_FILES:
+            found |= _config(value, f"{before}{key}.")
+        elif key not in _OF_FILES:
+            found[f"{before}{key}"] = repr(value)
+    return found
+
 # %% ../../nbs/engine/e41_checkpoints.ipynb #e994f9ff
 def _layout(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     "What has to be the same when a checkpoint is loaded: tensors by name, and the optimiser's groups."
@@ -104,7 +138,9 @@ def _layout(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any
         for name, t in model.state_dict().items()
     }
     groups = [[names.get(id(p), "?") for p in g["params"]] for g in optimizer.param_groups]
-    return {"tensors": tensors, "optimizer": {"rule": type(optimizer).__name__, "groups": groups}}
+    made = {"tensors": tensors, "optimizer": {"rule": type(optimizer).__name__, "groups": groups}}
+    config = getattr(model, "config", None)
+    return made | {"config": _config(config.to_dict()) if hasattr(config, "to_dict") else {}}
 
 # %% ../../nbs/engine/e41_checkpoints.ipynb #6a6b6b41
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -125,21 +161,31 @@ def _settings(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
     groups = optimizer.state_dict()["param_groups"]
     return [{k: plain(v) for k, v in group.items() if k not in leave} for group in groups]
 
+# %% ../../nbs/engine/e41_checkpoints.ipynb #502b1c36
+def _signed(state: dict[str, Any]) -> dict[str, Any]:
+    "A state with the checksum of all else that it holds."
+    rest = {key: value for key, value in state.items() if key != "sum"}
+    return {**rest, "sum": hashlib.sha256(json.dumps(rest).encode()).hexdigest()}
+
 # %% ../../nbs/engine/e41_checkpoints.ipynb #0307f2a1
 def _write(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, best: dict | None
 ) -> None:
     "Fill the folder of a checkpoint, and bring it to the disk."
+    if folder.is_symlink():
+        raise FileExistsError(
+            f"{folder} is a link, where a checkpoint is to be written: take it away"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
+    _clear(folder, *_FILES)
+    folder.mkdir(exist_ok=True)
     save_model(model, str(folder / "model.safetensors"))
     save_file(_flat(optimizer), folder / "optimizer.safetensors")
     if best is not None:
         save_file(best, folder / "best.safetensors")
     sums = {name: sha256(folder / name) for name in _FILES if (folder / name).exists()}
     made = {"files": sums, "layout": _layout(model, optimizer), "groups": _settings(optimizer)}
-    text = json.dumps({**state, "made": made, "random": random_state()})
+    text = json.dumps(_signed({**state, "made": made, "random": random_state()}))
     (folder / "state.json").write_text(text, encoding="utf-8")
     for path in [*folder.iterdir(), folder]:
         sync(path)
@@ -153,13 +199,18 @@ def save_checkpoint(
     best: dict[str, torch.Tensor] | None = None,  # The best weights so far, if they are kept
     keep: int = 1,  # How many stay, with the new one
 ) -> Path:  # The new checkpoint
-    "Write weights, optimiser, random state and what else `state` holds, as a whole or not at all."
-    step = state["step"]
-    if not isinstance(step, int) or step < 0 or keep < 1:
-        raise ValueError(f"step={step!r}, keep={keep}: whole numbers from 0, and from 1")
+    """Write weights, optimiser, random state and what else `state` holds, as a whole or not at all.
+
+    Only one run may write to a folder at a time."""
+    step, keep = check_whole("step", state["step"], 0), check_whole("keep", keep)
     final = Path(folder) / f"checkpoint-{step:08d}"
     staging = final.with_name(f".{final.name}.part")
-    _write(staging, model, optimizer, state, best)
+    try:
+        _write(staging, model, optimizer, {**state, "step": step}, best)
+    except Exception:
+        if staging.is_dir() and not staging.is_symlink():
+            _clear(staging, *_FILES)  # a full disk shall not stay full of half a checkpoint
+        raise
     aside = _make_room(final)
     os.replace(staging, final)
     sync(folder)  # the new name too has to be on the disk before the old checkpoint goes
@@ -181,6 +232,8 @@ def read_state(
     try:
         state = read_json(file)
         made, _, _ = state["made"], state["random"], state["step"]
+        if _signed(state)["sum"] != state.pop("sum"):
+            raise ValueError(f"{file} was changed")
         for name, digest in made["files"].items():
             file = Path(path) / name
             if sha256(file) != digest:
@@ -207,6 +260,10 @@ def _differences(there: dict[str, str], here: dict[str, str]) -> Iterator[str]:
 def _check_layout(path: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
     "Raise `ValueError` for a checkpoint of another model, or of another choice of what is trained."
     found = list(_differences(there["tensors"], here["tensors"]))
+    if not found:  # another version of transformers may know more settings, or fewer
+        both = there["config"].keys() & here["config"].keys()
+        now, then = ({key: x["config"][key] for key in sorted(both)} for x in (here, there))
+        found = list(_differences(then, now))
     if not found and there["optimizer"] != here["optimizer"]:
         rules = [x["optimizer"]["rule"] for x in (there, here)]
         found = [f"the optimiser is {rules[0]} there and {rules[1]} here"]
@@ -291,19 +348,31 @@ def _check_settings(path: Path, saved: dict[str, Any], mine: dict[str, Any]) -> 
             f"{path} was made with {other}, this run has {asked}: use another folder, or delete that one"
         )
 
+# %% ../../nbs/engine/e41_checkpoints.ipynb #76177f56
+def _bytes(values: Any) -> bytes:
+    "What a row or a batch holds, all of it: the repr of a long array leaves numbers out."
+    parts = []
+    for name, value in sorted(values.items()) if isinstance(values, dict) else [("", values)]:
+        if isinstance(value, torch.Tensor):
+            parts.append(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            value = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            parts.append(value.tobytes())
+        else:
+            value = value.tolist() if isinstance(value, np.ndarray) else value
+            parts.append(f"{name} {value!r}".encode("utf-8", "backslashreplace"))
+    return b"".join(parts)
+
 # %% ../../nbs/engine/e41_checkpoints.ipynb #ca75a437
 def data_digest(
     batches: Any,  # `len(batches)` and `batches.batch(epoch, index)`: tensors by name
-    most: int = 16,  # So many batches of the first epoch are looked at
+    most: int = 64,  # So many batches are looked at if there are no `batches.rows`, else a quarter of it
 ) -> str:  # 16 hexadecimal digits
-    "A checksum of what a run learns from, and in which order."
+    "A checksum of what a run learns from, and in which order: all rows, and some batches of the first epoch."
     digest, size = hashlib.sha256(str(len(batches)).encode()), len(batches)
+    rows = getattr(batches, "rows", None)
+    for row in () if rows is None else rows:
+        digest.update(_bytes(row))
+    most = most if rows is None else max(1, most // 4)
     for index in sorted({i * (size - 1) // max(1, most - 1) for i in range(most)}):
-        for name, value in sorted(batches.batch(0, index).items()):
-            if isinstance(value, torch.Tensor):
-                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-                value = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-                digest.update(value.tobytes())
-            else:
-                digest.update(f"{name} {value!r}".encode())
+        digest.update(_bytes(batches.batch(0, index)))
     return digest.hexdigest()[:16]

@@ -35,6 +35,19 @@ class Compute:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
+    def move(
+        self,
+        batch: dict[str, torch.Tensor],  # Tensors by name
+    ) -> dict[str, torch.Tensor]:
+        "A batch on the device. Raises `ValueError` for what is no tensor, by name."
+        for name, value in batch.items():
+            if not isinstance(value, torch.Tensor):
+                kind = type(value).__name__
+                raise ValueError(
+                    f"{name} of the batch is a {kind}, which no model takes: leave it out"
+                )
+        return {name: t.to(self.device, non_blocking=True) for name, t in batch.items()}
+
 # %% ../../nbs/engine/e46_devices.ipynb #a192cb07
 def _cpu_has_bfloat16() -> bool:
     info = Path("/proc/cpuinfo")
@@ -48,7 +61,12 @@ def compute(
 ) -> Compute:
     "Choose device and precision: CUDA, then Apple's MPS, then CPU."
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    device = torch.device(device or ("cuda" if cuda else "mps" if mps else "cpu"))
+    try:
+        device = torch.device(device or ("cuda" if cuda else "mps" if mps else "cpu"))
+    except RuntimeError:
+        raise ValueError(f"device={device!r} is unknown: use cpu, cuda or mps") from None
+    if not {"cuda": cuda, "mps": mps}.get(device.type, True):
+        raise ValueError(f"device={str(device)!r}: this machine has none, use cpu")
     if dtype is None:
         fast = {"cuda": cuda and torch.cuda.is_bf16_supported(), "cpu": _cpu_has_bfloat16()}
         dtype = torch.bfloat16 if fast.get(device.type, False) else torch.float32

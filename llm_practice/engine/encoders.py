@@ -7,11 +7,13 @@ __all__ = ['position_limit', 'set_dropout', 'load_encoder', 'TextClassifierConfi
 
 # %% ../../nbs/engine/e47_encoders.ipynb #473bf74d
 import inspect
+import numbers
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_MAPPING,
@@ -23,17 +25,25 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from .checks import listed
+from .settings import check_between
 from .vectors import mean_pool
 
 # %% ../../nbs/engine/e47_encoders.ipynb #2cc8f491
+_PLACES = ("position_embeddings", "embed_positions", "wpe")  # What tables of positions are called
+
+
 def position_limit(
     model: nn.Module,  # A `transformers` model
 ) -> int | None:  # None if any number of tokens can be read
     "How many tokens a model has places for. A table with a padding row counts from the row after it."
+    config = getattr(model, "config", None)
+    said = getattr(getattr(config, "encoder", config), "max_position_embeddings", None)
     for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+        if name.endswith(_PLACES) and isinstance(module, nn.Embedding):
             padding = module.padding_idx
-            return module.num_embeddings - (0 if padding is None else padding + 1)
+            places = module.num_embeddings - (0 if padding is None else padding + 1)
+            return min(places, said or places)  # some tables have rows that are never asked for
     return None
 
 # %% ../../nbs/engine/e47_encoders.ipynb #7cb46e5c
@@ -42,8 +52,9 @@ def set_dropout(
     dropout: float,  # Share of the numbers set to zero while training
 ) -> list[str]:  # The names that were set
     "Set all dropout of an encoder, whatever it is called there. Raises `ValueError` outside of 0 to 1."
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout={dropout}: it is a share, from 0 to below 1")
+    dropout = check_between("dropout", dropout, 0, 1, "0.1")
+    if dropout == 1:
+        raise ValueError("dropout=1: it is a share, from 0 to below 1")
     is_number = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
     known = [
         name
@@ -53,6 +64,24 @@ def set_dropout(
     for name in known:
         setattr(config, name, dropout)
     return known
+
+# %% ../../nbs/engine/e47_encoders.ipynb #d70166c0
+def _with_weights(source: str, **options: Any) -> PreTrainedModel:
+    "The encoder of a file; raises `ValueError` where a weight would stay random."
+    try:
+        encoder, found = AutoModel.from_pretrained(source, output_loading_info=True, **options)
+    except SafetensorError as error:
+        raise ValueError(
+            f"the weights in {source} cannot be read ({error}): get them anew"
+        ) from error
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise ValueError(
+            f"{source} has no weights for {', '.join(missing[:3])}{more}: they are of another model "
+            "than its config.json says"
+        )
+    return encoder
 
 # %% ../../nbs/engine/e47_encoders.ipynb #2545a6c6
 def load_encoder(
@@ -70,7 +99,7 @@ def load_encoder(
     set_dropout(config, dropout)
     options = {**_without_pooler(config), "dtype": torch.float32}
     if pretrained:
-        return AutoModel.from_pretrained(source, config=config, **options)
+        return _with_weights(source, config=config, **options)
     return AutoModel.from_config(config, attn_implementation="eager", **options)
 
 # %% ../../nbs/engine/e47_encoders.ipynb #4e64f4d4
@@ -99,17 +128,33 @@ class TextClassifierConfig(PreTrainedConfig):
         self.encoder, self.classifier_dropout = encoder, classifier_dropout
         super().__init__(**kwargs)
 
+    @classmethod
+    def from_dict(
+        cls,
+        config_dict: dict[str, Any],  # As a file holds it
+        **kwargs: Any,  # As `PreTrainedConfig` takes them
+    ) -> "TextClassifierConfig":
+        "From a file; raises `ValueError` for one of another kind of model."
+        if (kind := config_dict.get("model_type", cls.model_type)) != cls.model_type:
+            raise ValueError(
+                f"this is a model of the kind {kind}: load it with AutoModelForSequenceClassification, "
+                "or give its encoder a new head with text_classifier"
+            )
+        return super().from_dict(config_dict, **kwargs)
+
 # %% ../../nbs/engine/e47_encoders.ipynb #3d42b40a
 def _check_names(num_labels: int, names: Sequence[str] | None) -> dict[str, Any]:
     "What a configuration says of the classes."
-    if isinstance(num_labels, bool) or not isinstance(num_labels, int) or num_labels < 2:
+    whole = isinstance(num_labels, numbers.Integral) and not isinstance(num_labels, bool)
+    if not whole or num_labels < 2:
         raise ValueError(
             f"num_labels={num_labels!r}: a classifier chooses among 2 classes or more (yes or no are two)"
         )
     if names is None:
-        return {"num_labels": num_labels}
-    names = list(names)
-    if len(names) != num_labels or len(set(names)) != num_labels:
+        return {"num_labels": int(num_labels)}
+    names = list(names) if isinstance(names, str) else listed(names, "names")
+    known = all(isinstance(name, str | numbers.Integral) for name in names)
+    if not known or len(names) != num_labels or len(set(map(str, names))) != num_labels:
         raise ValueError(f"{num_labels} classes need as many different names, not {names}")
     numbered = dict(enumerate(map(str, names)))
     return {"id2label": numbered, "label2id": {name: i for i, name in numbered.items()}}
@@ -159,6 +204,7 @@ class TextClassifier(PreTrainedModel):
             config, encoder = encoder, None
         else:
             classes = _check_names(num_labels, names)
+            dropout = check_between("dropout", dropout, 0, 1, "0.1")
             own = deepcopy(encoder.config)  # a configuration changes those inside it
             config = TextClassifierConfig(own, dropout, **classes)
         super().__init__(config)
@@ -185,6 +231,9 @@ class TextClassifier(PreTrainedModel):
     ) -> SequenceClassifierOutput:  # `logits` (B, K), and `loss` if there are labels
         "Score the classes. Raises `ValueError` for a text longer than the positions, with its row."
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        if input_ids.ndim != 2 or mask.shape != input_ids.shape or not input_ids.shape[1]:
+            found = f"input_ids {tuple(input_ids.shape)}, attention_mask {tuple(mask.shape)}"
+            raise ValueError(f"{found}: both are (rows, tokens), with one token or more")
         if self.limit and input_ids.shape[1] > self.limit:
             row, size = int(mask.sum(1).argmax()), int(mask.sum(1).max())
             raise ValueError(

@@ -30,10 +30,11 @@ from transformers import AutoTokenizer
 from ..book import artefact, cpu_count, hardware, pick
 from ..data.batching import Batches, encode, sample, split
 from ..data.sources import load
-from ..engine.checks import check_texts
+from ..engine.checks import check_texts, listed
 from ..engine.encoders import TextClassifier, load_encoder, position_limit
 from ..engine.files import read_json, write_json
 from ..engine.labels import check_range, class_numbers
+from ..engine.settings import check_whole
 from ..engine.text import exact_keys
 from .metrics import F1
 from ..pretraining.bert import pretrained_chinese_bert
@@ -58,10 +59,11 @@ class TextClassificationDataset(Dataset):
         tokenizer: Any,  # A `transformers` tokenizer
         max_length: int = 512,  # Tokens in every row
     ):
-        if len(texts) != len(labels):
-            raise ValueError(f"{len(texts)} texts but {len(labels)} labels: they must pair up")
         self.texts, self.labels = check_texts(texts), class_numbers(labels).tolist()
-        self.tokenizer, self.max_length = tokenizer, max_length
+        if len(self.texts) != len(self.labels):
+            found = f"{len(self.texts)} texts but {len(self.labels)} labels"
+            raise ValueError(f"{found}: they must pair up")
+        self.tokenizer, self.max_length = tokenizer, check_whole("max_length", max_length)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -107,6 +109,20 @@ def text_classifier(
     torch.manual_seed(seed)
     return TextClassifier(load_encoder(source, pretrained, dropout), num_labels, dropout, names)
 
+# %% ../../nbs/finetuning/22_classification.ipynb #4db3082f
+def _check_logits(logits: Any) -> None:
+    "Raise `ValueError` for a model that does not choose a class for each row, and for logits that are nan."
+    if not isinstance(logits, torch.Tensor) or logits.shape[1] < 2:
+        each = "token" if isinstance(logits, list) else "row, one score"
+        raise ValueError(
+            f"the model has an answer for each {each}: evaluate needs 2 classes or more for a row"
+        )
+    if (wrong := logits.isnan().any(-1)).any():
+        row, count = int(wrong.nonzero()[0]), int(wrong.sum())
+        raise ValueError(
+            f"the logits of row {row} are nan ({count} such): look at the weights of the model"
+        )
+
 # %% ../../nbs/finetuning/22_classification.ipynb #d4f0eec6
 def evaluate(
     model: nn.Module,  # A classifier
@@ -117,15 +133,17 @@ def evaluate(
     str, Any
 ]:  # `predictions` and `probabilities` in the rows' order, macro `f1`, `report` (text)
     "Score a classifier on a set. Raises `ValueError` for a row that it cannot read or a class that it does not know."
-    limit = position_limit(model)
+    limit, rows = position_limit(model), rows if hasattr(rows, "__len__") else list(rows)
     for number, row in enumerate(rows):
         if limit and len(row["input_ids"]) > limit:
             size = len(row["input_ids"])
             raise ValueError(f"row {number} has {size} tokens, the model reads {limit}: cut it")
     references = class_numbers([row.get("labels") for row in rows], "labels of the rows")
-    probabilities = predict(model, Batches(rows, 64, shuffle=False), on).softmax(-1)
-    classes = probabilities.shape[1]
+    logits = predict(model, Batches(rows, 64, shuffle=False), on)
+    _check_logits(logits)
+    probabilities, classes = logits.softmax(-1), logits.shape[1]
     check_range(references, classes, "labels of the rows")
+    names = None if names is None else list(map(str, listed(names, "names")))
     if names is not None and len(names) != classes:
         raise ValueError(f"{len(names)} names for {classes} classes: they must pair up")
     references, predictions = references.tolist(), probabilities.argmax(-1).tolist()

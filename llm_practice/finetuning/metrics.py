@@ -13,6 +13,7 @@ import evaluate
 import numpy as np
 
 from ..engine.labels import check_range, class_numbers
+from ..engine.settings import check_whole
 from ..engine.tags import spans
 
 # %% ../../nbs/finetuning/21_metrics.ipynb #e7875dd5
@@ -31,7 +32,13 @@ def confusion_matrix(
         )
     if not references.size:
         raise ValueError("there is nothing to score: references and predictions are empty")
-    classes = classes or int(max(references.max(), predictions.max(), 0)) + 1
+    most = int(max(references.max(), predictions.max(), 0)) + 1
+    classes = most if classes is None else check_whole("classes", classes)
+    if classes > 20_000:
+        way = "number the classes that occur, from 0 on"
+        raise ValueError(
+            f"{classes} classes make {classes**2:.1g} cells, too many for a table: {way}"
+        )
     check_range(references, classes, "references")
     check_range(predictions, classes, "predictions")
     return np.bincount(references * classes + predictions, minlength=classes**2).reshape(
@@ -79,6 +86,17 @@ class _OfClasses(evaluate.Metric):
         references = class_numbers(references, "references")
         super().add_batch(predictions=predictions, references=references, **kwargs)
 
+# %% ../../nbs/finetuning/21_metrics.ipynb #5f87a504
+def _occurring(references: Sequence[int], predictions: Sequence[int]) -> tuple[np.ndarray, ...]:
+    "The classes that occur, numbered anew: a large number shall not make a large table."
+    pair = {"references": references, "predictions": predictions}
+    pair = {name: class_numbers(values, name) for name, values in pair.items()}
+    both = np.concatenate([*pair.values()])
+    for name, numbers in pair.items():
+        check_range(numbers, int(both.max(initial=0)) + 1, name)
+    numbers = np.unique(both, return_inverse=True)[1].reshape(-1)
+    return numbers[: len(references)], numbers[len(references) :]
+
 # %% ../../nbs/finetuning/21_metrics.ipynb #91a7783d
 class Accuracy(_OfClasses):
     "Share of the examples that got their own class: `compute(predictions=, references=)` gives `accuracy`."
@@ -87,7 +105,7 @@ class Accuracy(_OfClasses):
         return _info("Share of correct predictions.", _CLASSES)
 
     def _compute(self, predictions, references):
-        counts = confusion_matrix(references, predictions)
+        counts = confusion_matrix(*_occurring(references, predictions))
         return {"accuracy": float(counts.trace() / counts.sum())}
 
 # %% ../../nbs/finetuning/21_metrics.ipynb #116db562
@@ -101,15 +119,14 @@ class F1(_OfClasses):
         return _info("Precision, recall and F1.", _CLASSES)
 
     def _compute(self, predictions, references, average: str | None = "macro"):
-        counts = confusion_matrix(references, predictions)
-        occurs = (counts.sum(0) + counts.sum(1)) > 0
-        scores = np.stack(precision_recall_f1(counts))[:, occurs]
+        counts = confusion_matrix(*_occurring(references, predictions))
+        scores = np.stack(precision_recall_f1(counts))
         names = ("precision", "recall", "f1")
         if average is None:
             return dict(zip(names, scores))
         if average == "micro":
             return dict.fromkeys(names, float(counts.trace() / counts.sum()))
-        weights = {"macro": np.ones(occurs.sum()), "weighted": counts.sum(1)[occurs]}
+        weights = {"macro": np.ones(len(counts)), "weighted": counts.sum(1)}
         if average not in weights:
             raise ValueError(f"average={average!r} is unknown: use macro, micro, weighted or None")
         return dict(zip(names, map(float, np.average(scores, axis=1, weights=weights[average]))))
@@ -124,6 +141,8 @@ class EntityF1(evaluate.Metric):
 
     def _compute(self, predictions, references):
         right = called = real = 0
+        if not references:
+            raise ValueError("there is nothing to score: references and predictions are empty")
         for number, (p, r) in enumerate(zip(predictions, references)):
             if len(p) != len(r):
                 raise ValueError(

@@ -8,6 +8,7 @@ __all__ = ['SETTINGS', 'settings', 'pretraining_texts', 'chunks', 'count_paramet
 
 # %% ../../nbs/pretraining/18_bert.ipynb #9db9c8eb
 import hashlib
+import inspect
 import json
 import math
 import random
@@ -27,6 +28,8 @@ from ..data.sources import load
 from ..data.tokenizers import train_wordpiece
 from ..engine.checks import check_texts, did_you_mean
 from ..engine.encoders import position_limit
+from ..engine.labels import TOKEN_COLUMNS
+from ..engine.settings import check_whole
 from ..engine.text import exact_keys, join_surrogates
 from llm_practice.pretraining.objectives import (
     PairCollator,
@@ -90,7 +93,8 @@ def chunks(
 
     Raises `TypeError` for one string and for what is no text, `ValueError` for a length without room and for
     a tokenizer without [CLS] and [SEP]."""
-    texts, room = list(map(join_surrogates, check_texts(texts))), max_length - 2
+    texts = list(map(join_surrogates, check_texts(texts)))
+    room = check_whole("max_length", max_length, -math.inf) - 2
     if room < 1:
         raise ValueError(
             f"max_length={max_length} leaves no room beside [CLS] and [SEP]: give 3 or more"
@@ -256,13 +260,14 @@ def masked_accuracy(
 ) -> float:  # Share of the chosen tokens that are the model's first guess
     "How often the hidden token is guessed."
     on, right, total = compute(), 0, 0
+    inputs = ("input_ids", "attention_mask", *TOKEN_COLUMNS)
     model.to(on.device).eval()
     for index in range(len(batches)):
         batch = {name: tensor.to(on.device) for name, tensor in batches.batch(0, index).items()}
         chosen = batch["labels"] != -100
         with on.autocast():
             hidden = model.bert(
-                batch["input_ids"], attention_mask=batch["attention_mask"]
+                **{name: batch[name] for name in inputs if name in batch}
             ).last_hidden_state
             guesses = model.cls(hidden[chosen]).argmax(-1)
         right, total = (
@@ -287,7 +292,8 @@ def _with_gaps(model: Any, tokenizer: Any, text: str) -> dict[str, torch.Tensor]
             f"the text has {len(ids)} tokens, with {tokenizer.mask_token} at number {gaps[-1] + 1}; "
             f"the model reads {limit}: cut the text around the gap"
         )
-    return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+    takes = inspect.signature(type(model).forward).parameters
+    return {name: tensor for name, tensor in encoded.items() if name in takes}
 
 # %% ../../nbs/pretraining/18_bert.ipynb #40027104
 @torch.inference_mode()
@@ -302,6 +308,7 @@ def fill_masks(
     "What a model puts into the gaps of a text; raises `ValueError` if there is none, or the text is too long."
     encoded = _with_gaps(model, tokenizer, text)
     gaps = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten()
+    top = check_whole("top", top, -math.inf)
     if not 0 < top <= len(tokenizer):
         raise ValueError(f"top={top}: ask for 1 to {len(tokenizer)} guesses")
     logits = model.eval().cpu()(**encoded).logits[0, gaps]

@@ -17,6 +17,8 @@ import torch
 from torch.nn import functional as F
 
 from ..data.batching import Batches, pad, pad_packed
+from ..engine.labels import TOKEN_COLUMNS
+from ..engine.settings import check_between, check_positive, check_whole
 from ..engine.vectors import mean_pool
 
 # %% ../../nbs/pretraining/16_objectives.ipynb #5828033e
@@ -43,9 +45,10 @@ def mask_tokens(
     """BERT's masking: of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay (arXiv:1810.04805).
 
     Raises `ValueError` for a probability outside 0 to 1 and for a `mask_id` outside the vocabulary."""
-    if not 0 <= prob <= 1:
-        raise ValueError(f"prob={prob}: it is a probability, such as 0.15")
-    if not 0 <= mask_id < vocab_size:
+    check_between("prob", prob, 0, 1, "0.15")
+    if input_ids.is_floating_point():
+        raise ValueError(f"input_ids are {input_ids.dtype}: give token numbers, which are whole")
+    if not 0 <= check_whole("mask_id", mask_id, -math.inf) < vocab_size:
         raise ValueError(
             f"mask_id={mask_id} is not in a vocabulary of {vocab_size}: use tokenizer.mask_token_id and len(tokenizer)"
         )
@@ -97,11 +100,7 @@ def _hidden_and_word_loss(
     model: Any, batch: dict[str, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (B, L, H) and a scalar
     "The vectors of all tokens, and the loss of the masked ones."
-    inputs = {
-        name: batch[name]
-        for name in ("input_ids", "attention_mask", "position_ids")
-        if name in batch
-    }
+    inputs = {n: batch[n] for n in ("input_ids", "attention_mask", *TOKEN_COLUMNS) if n in batch}
     hidden = model.bert(**inputs).last_hidden_state
     chosen = batch["labels"] != -100
     logits = model.cls(hidden[chosen]).float()
@@ -117,6 +116,9 @@ def masked_lm_loss(
     return _hidden_and_word_loss(model, batch)[1]
 
 # %% ../../nbs/pretraining/16_objectives.ipynb #3d1a05e9
+_KEPT = ("input_ids", "attention_mask", *TOKEN_COLUMNS)  # Labels are made anew
+
+
 class MaskedCollator:
     "Put rows together and mask them; for `Batches(…, collate=MaskedCollator(tokenizer), random_collate=True)`."
 
@@ -134,16 +136,23 @@ class MaskedCollator:
             tokenizer.pad_token_id,
             len(tokenizer),
         )
-        self.special_ids, self.prob = frozenset(tokenizer.all_special_ids), prob
+        if self.pad_id is None:
+            raise ValueError("the tokenizer has no padding token: set tokenizer.pad_token")
+        self.prob = check_between("prob", prob, 0, 1, "0.15")
+        self.special_ids = frozenset(tokenizer.all_special_ids)
 
     def __call__(
         self,
-        rows: Sequence[dict[str, Any]],  # B rows with `input_ids`; packed ones have `lengths` too
+        rows: Sequence[
+            dict[str, Any]
+        ],  # B rows with `input_ids`, perhaps others of `TOKEN_COLUMNS`; packed ones have `lengths` too
         generator: torch.Generator | None = None,  # Makes the masks repeatable
     ) -> dict[
         str, torch.Tensor
-    ]:  # `input_ids`, `attention_mask`, `labels`, each (B, L); packed: as `pad_packed` has them
-        keys, together = ("input_ids", "lengths"), pad_packed if "lengths" in rows[0] else pad
+    ]:  # `input_ids`, `attention_mask`, `labels` and what the rows have, each (B, L); packed: as `pad_packed` has them
+        if not rows:
+            raise ValueError("there are no rows to make a batch of")
+        keys, together = (*_KEPT, "lengths"), pad_packed if "lengths" in rows[0] else pad
         batch = together(
             [{key: row[key] for key in keys if key in row} for row in rows], self.pad_id
         )
@@ -183,14 +192,15 @@ class PairCollator(MaskedCollator):
     ) -> dict[str, torch.Tensor]:  # `input_ids`, `attention_mask`, `labels`, each (2B, L)
         firsts, seconds = [], []
         for place, row in zip(torch.rand(len(rows), generator=generator).tolist(), rows):
-            start, *body, end = row["input_ids"]
+            body = row["input_ids"][1:-1]
             if len(body) < 2:
                 raise ValueError(
                     f"a row of {len(body)} tokens cannot be cut in two: leave such rows out"
                 )
-            cut = min(max(1, round((0.4 + 0.2 * place) * len(body))), len(body) - 1)
-            firsts.append({"input_ids": [start, *body[:cut], end]})
-            seconds.append({"input_ids": [start, *body[cut:], end]})
+            cut = 1 + min(max(1, round((0.4 + 0.2 * place) * len(body))), len(body) - 1)
+            kept = {name: list(row[name]) for name in _KEPT[:3] if name in row}  # places begin anew
+            firsts.append({name: [*x[:cut], x[-1]] for name, x in kept.items()})
+            seconds.append({name: [x[0], *x[cut:]] for name, x in kept.items()})
         return super().__call__(firsts + seconds, generator)
 
 # %% ../../nbs/pretraining/16_objectives.ipynb #d6cf0413
@@ -205,8 +215,7 @@ def pair_loss(
         raise ValueError(
             f"{len(vectors)} vectors are not pairs: row i and row B + i are halves of one text"
         )
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature={temperature}: it must be above 0, such as 0.1")
+    check_positive("temperature", temperature, "0.1", 1e6)
     first, second = F.normalize(vectors.float(), dim=-1).chunk(2)
     cosines, own = first @ second.T / temperature, torch.arange(len(first), device=vectors.device)
     return (F.cross_entropy(cosines, own) + F.cross_entropy(cosines.T, own)) / 2
@@ -219,5 +228,6 @@ def masked_and_pair_loss(
     temperature: float = 0.1,
 ) -> torch.Tensor:  # Scalar
     "Masked words and pairs of halves from one forward pass."
+    check_between("weight", weight, 0, math.inf, "1.0")
     hidden, words = _hidden_and_word_loss(model, batch)
     return words + weight * pair_loss(mean_pool(hidden, batch["attention_mask"]), temperature)

@@ -24,7 +24,14 @@ from ..engine.checkpoints import data_digest, resume, save_checkpoint
 from ..engine.devices import Compute, compute
 from ..engine.display import LiveDisplay
 from ..engine.history import History, plain_scores
-from ..engine.settings import check_run, direction
+from ..engine.labels import check_range, class_numbers
+from llm_practice.engine.settings import (
+    check_loss,
+    check_run,
+    check_validation,
+    count_batches,
+    direction,
+)
 from ..theory.optimizers import rising_steps, warmup_linear
 
 # %% ../../nbs/pretraining/17_training.ipynb #d732291a
@@ -35,6 +42,10 @@ def parameter_groups(
     "Matrices with weight decay; biases and norm gains (vectors) without."
     check_run(weight_decay=weight_decay)
     parameters = [p for p in model.parameters() if p.requires_grad]
+    for name, p in model.named_parameters():
+        if p.requires_grad and p.dtype in (torch.float16, torch.bfloat16):
+            way = "call model.float() first (the fast precision is a matter of `on`)"
+            raise ValueError(f"{name} is {p.dtype}, too coarse for the steps of training: {way}")
     if not parameters:
         raise ValueError("every parameter is frozen: set requires_grad of those to be trained")
     return [
@@ -57,8 +68,12 @@ def model_loss(
     model: nn.Module,  # A `transformers` model
     batch: dict[str, torch.Tensor],  # Its inputs, with `labels`
 ) -> torch.Tensor:  # Scalar: the mean over the batch's labels
-    "The loss that the model itself computes."
-    value = getattr(model(**batch), "loss", None)
+    "The loss that the model itself computes; nan where no label counts, as the models of `transformers` have it."
+    try:
+        value = getattr(model(**batch), "loss", None)
+    except IndexError as error:
+        runs = ", ".join(f"{n} from {int(t.min())} to {int(t.max())}" for n, t in batch.items())
+        raise ValueError(f"{error}; the batch has {runs}: one is no class or no token") from error
     if value is None:
         way = "give labels that it knows, or pass a loss of your own: loss=f, called with model and batch"
         raise ValueError(f"the model gives no loss for a batch of {', '.join(batch)}: {way}")
@@ -80,9 +95,9 @@ def backward(
     for piece, count in zip(pieces, counts):
         if not count:  # the mean of nothing is nan, and nan times 0 too
             continue
-        piece = {name: tensor.to(on.device, non_blocking=True) for name, tensor in piece.items()}
         with on.autocast():
-            value = loss(model, piece).float() * (count / sum(counts))
+            value = loss(model, on.move(piece))
+        value = check_loss(value).float() * (count / sum(counts))
         value.backward()
         total += value.detach()
     return total
@@ -95,21 +110,28 @@ class WeightedLoss:
         self,
         weights: torch.Tensor,  # (K,) such as `llm_practice.theory.loss.class_weights` gives
     ):
-        self.weights = weights.float()
+        self.weights = torch.as_tensor(weights).float()
+        fine = self.weights.isfinite() & (self.weights >= 0)
+        if self.weights.ndim != 1 or not fine.all():
+            raise ValueError(f"weights={weights!r:.80}: give a number from 0 for each class")
 
     def __call__(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
         logits, labels = model(**inputs).logits.float(), batch["labels"].flatten()
-        weights = self.weights.to(logits.device)
-        return nn.functional.cross_entropy(logits.flatten(0, -2), labels, weights)
+        weights, logits = self.weights.to(logits.device), logits.flatten(0, -2)
+        if (labels == -100).all():
+            return logits.sum() * 0.0
+        return nn.functional.cross_entropy(logits, labels, weights)
 
     def count(
         self,
         batch: dict[str, torch.Tensor],  # With `labels`
     ) -> float:  # What the batch's mean is divided by
-        "The sum of the weights of a batch's labels."
-        labels = batch["labels"][batch["labels"] != -100]
-        return float(self.weights.to(labels.device)[labels].sum())
+        "The sum of the weights of a batch's labels; raises `ValueError` for one that is no class."
+        labels = class_numbers(batch["labels"].flatten(), "labels of the batch")
+        counts = labels != -100
+        check_range(np.where(counts, labels, 0), len(self.weights), "labels of the batch")
+        return float(self.weights.cpu()[labels[counts]].sum())
 
 # %% ../../nbs/pretraining/17_training.ipynb #51b8be46
 def _factor(step: int, total: int, warmup: float) -> float:
@@ -141,7 +163,7 @@ class TrainingRun:
         loss: Callable[[nn.Module, dict], torch.Tensor] = model_loss,  # Of a batch
         on: Compute | None = None,  # By default `compute()`
     ):
-        settings = check_run(**{**settings, "batches": len(batches)})
+        settings = check_run(**{**settings, "batches": count_batches(batches)})
         self.model, self.batches, self.settings, self.loss = model, batches, settings, loss
         self.on = on or compute()
         self.per_epoch = -(-len(batches) // settings["accumulate"])
@@ -152,6 +174,7 @@ class TrainingRun:
             groups, lr=settings["lr"], betas=tuple(settings["betas"]), fused=fused
         )
         self.history, self.best, self.pending = History(), None, []
+        model.zero_grad(set_to_none=True)  # what a call before has left is no part of this run
 
     @property
     def step(self) -> int:  # Steps made so far
@@ -194,9 +217,11 @@ class TrainingRun:
 def _check_weights(run: TrainingRun) -> None:
     "Raise `FloatingPointError` for a trained weight that is not finite: nothing of it may be kept."
     for name, p in run.model.named_parameters():
-        ends = p.detach().aminmax() if p.requires_grad and p.numel() else ()  # nan is both
-        if any(not end.isfinite() for end in ends):
+        if p.requires_grad and p.numel() and not torch.stack(p.detach().aminmax()).isfinite().all():
             raise FloatingPointError(f"{name} is not finite after step {run.step}: lower lr")
+    for name, buffer in run.model.named_buffers():
+        if buffer.isnan().any():  # a running mean, say; a mask may hold infinities
+            raise FloatingPointError(f"{name} is nan after step {run.step}: look at the inputs")
 
 # %% ../../nbs/pretraining/17_training.ipynb #a52017de
 def _validate(
@@ -268,16 +293,6 @@ def _seed(seed: int) -> None:
     "Seed Python's, NumPy's and torch's generators."
     random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
 
-# %% ../../nbs/pretraining/17_training.ipynb #7d5a72c4
-def _check_validation(validate: Callable | None, **others: Any) -> None:
-    "Raise `ValueError` for arguments that wait for a validation which never comes."
-    if validate is None and (
-        given := [name for name, value in others.items() if value is not None]
-    ):
-        raise ValueError(
-            f"{' and '.join(given)} without validate: give a function that scores the model"
-        )
-
 # %% ../../nbs/pretraining/17_training.ipynb #d7de329d
 def _finish(run: TrainingRun) -> None:
     "Give the model its best weights, however the run ended."
@@ -319,10 +334,10 @@ def train(
 
     With a `folder`, a run that was killed goes on when called again with the same arguments, and ends with the
     same weights (on the CPU bit for bit). However a run ends, the model has its best weights. Raises `ValueError` for
-    arguments out of range and for a folder of other settings, data or parameters, `FloatingPointError` for a loss,
-    gradient or weight that is not finite, before it is kept."""
+    arguments out of range and for a folder of other settings, data or parameters (`loss` and `validate` cannot be
+    compared), `FloatingPointError` for a loss, gradient or weight that is not finite, before it is kept."""
     check_run(validate_every=validate_every, checkpoint_every=checkpoint_every)
-    _check_validation(validate, validate_every=validate_every, patience=patience, mode=mode)
+    check_validation(validate, validate_every=validate_every, patience=patience, mode=mode)
     on, folder = on or compute(), Path(folder) if folder else None
     settings = dict(epochs=epochs, lr=lr, weight_decay=weight_decay, betas=betas, warmup=warmup)
     settings |= dict(clip=clip, accumulate=accumulate, seed=seed, monitor=monitor, mode=mode)
@@ -332,6 +347,7 @@ def train(
     run = TrainingRun(model.to(on.device).train(), batches, settings, loss, on)
     _seed(run.settings["seed"])
     if folder:
+        folder.mkdir(parents=True, exist_ok=True)  # now, and not after the first hundred steps
         run.settings["data"] = data_digest(batches)
         _seed(run.settings["seed"])  # batches may draw, too
         _resume(run, folder)
@@ -374,12 +390,15 @@ def predict(
     model.to(on.device).eval()
     answers: list[torch.Tensor] = []
     for index in range(len(batches)):
-        batch = batches.batch(0, index).items()
-        batch = {name: tensor.to(on.device) for name, tensor in batch if name != "labels"}
+        batch = on.move(batches.batch(0, index))
+        batch.pop("labels", None)
         with on.autocast():
             output = model(**batch)
         answers += _answers(output, batch)
     order = torch.tensor([row for rows in batches.plan(0) for row in rows]).argsort()
+    if len(answers) != len(order):
+        found = f"{len(answers)} answers for {len(order)} rows"
+        raise ValueError(f"{found}: predict needs a collate that keeps rows apart (`pad`)")
     answers = [answers[row] for row in order.tolist()]
     return answers if answers[0].ndim > 1 else torch.stack(answers)
 
@@ -394,15 +413,12 @@ def mean_loss(
     "The loss over a whole set, every label counted once. Raises `ValueError` if no label counts."
     on, total, count = on or compute(), 0.0, 0
     for index in range(len(batches)):
-        batch = batches.batch(0, index).items()
-        batch = {name: tensor.to(on.device) for name, tensor in batch}
+        batch = on.move(batches.batch(0, index))
         labels = getattr(loss, "count", count_labels)(batch)
         if labels:
             with on.autocast():
                 total += float(loss(model, batch)) * labels
             count += labels
     if not count:
-        raise ValueError(
-            "no label counts in these batches (all are -100), so there is no mean loss"
-        )
+        raise ValueError("no label counts in these batches (all are -100): there is no mean")
     return total / count

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..engine.settings import check_gradient, check_group, check_saved
+from ..engine.settings import check_gradient, check_group, check_saved, check_whole
 
 # %% ../../nbs/theory/03_optimizers.ipynb #ddc24e9b
 class Rule(torch.optim.Optimizer):
@@ -212,12 +212,12 @@ def rising_steps(
     warmup: float,  # Share of the steps with a rising rate
 ) -> int:  # Their number, rounded down
     "How many steps of a run have a rising rate: 15 for a share of 15/22 of 22."
-    if not 0 <= warmup <= 1:
+    if not 0 <= warmup <= 1 or isinstance(warmup, bool):
         raise ValueError(
             f"warmup={warmup}: it is a share of the run and no longer than it, so pass a number from 0 "
             f"to 1 (for n of these {total} steps n / {total})"
         )
-    if total < 1:
+    if check_whole("total", total, -math.inf) < 1:
         raise ValueError(f"total={total}: a run has at least one step")
     return math.floor(warmup * total * (1 + 1e-12))  # 15 / 22 * 22 is 14.999999999999998
 
@@ -229,7 +229,7 @@ def warmup_linear(
 ) -> float:  # Factor for the learning rate, 0 to 1
     "Linear warm-up, then linear decay to zero (BERT's schedule)."
     rising = rising_steps(total, warmup)
-    if step < 0:
+    if not step >= 0:
         raise ValueError(f"step={step}: steps count from 0")
     if step < rising:
         return step / rising
@@ -246,7 +246,7 @@ def warmup_cosine(
     if not 0 <= floor <= 1:
         raise ValueError(f"floor={floor}: it is a share of the rate, so pass a number from 0 to 1")
     rising = rising_steps(total, warmup)
-    if step < 0:
+    if not step >= 0:
         raise ValueError(f"step={step}: steps count from 0")
     if step < rising:
         return step / rising
