@@ -357,3 +357,24 @@ def test_phones_of_many_countries_as_phonenumbers_writes_them(region):
         for way in ("INTERNATIONAL", "E164", "NATIONAL"):
             number = peer.format_number(example, getattr(peer.PhoneNumberFormat, way))
             assert mask_personal(f"tel: {number}, thanks") == "tel: [PHONE], thanks", number
+
+
+@pytest.mark.parametrize(
+    "text, masked",
+    [
+        ("电话：65092140、65092141，65092142。", "电话：[PHONE]、[PHONE]，[PHONE]。"),
+        ("联系电话：（010）65092140，65092141", "联系电话：[PHONE]，[PHONE]"),
+        ("tel: 5401210 or 5401211", "tel: [PHONE] or [PHONE]"),
+        ("fax: 020 7946 0958, 5550 1234", "fax: [PHONE], [PHONE]"),
+    ],
+)
+def test_a_word_before_a_list_announces_all_its_numbers(text, masked):
+    assert mask_personal(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["价格：5401210元", "共65092140，65092141", "电话：2004-2005", "phone calls: 12, 5401210"],
+)
+def test_lists_that_no_word_announces_stay(text):
+    assert mask_personal(text) == text

@@ -239,8 +239,11 @@ _SAID = re.compile(
 )
 _GIVEN_AS = re.compile(  # behind a word and a colon, any country's way of writing
     rf"(?:{_CALLED})(?:号码?|號碼?| ?(?:number|num|no|nr)|[_A-Z][A-Za-z]{{0,8}})?[\"'*.]{{0,2}} ?[:=][\"'* ]{{0,3}}"
-    rf"{_NO_YEARS}(?![0-9]{{1,3}}\.[0-9]{{4}})(?=(\+?\(?[0-9]{{1,6}}\)?(?: ?[ /.-] ?[0-9]{{2,8}}){{1,5}}|[0-9]{{10,12}}))\1(?![0-9A-Za-z]|\.[0-9])",
+    rf"{_NO_YEARS}(?![0-9]{{1,3}}\.[0-9]{{4}})(?=(\+?\(?[0-9]{{1,6}}\)?(?:(?: ?[ /.-] ?|(?<=\)))[0-9]{{2,8}}){{1,5}}|[0-9]{{10,12}}|[2-8][0-9]{{6,7}}))\1(?![0-9A-Za-z]|\.[0-9])",
     re.IGNORECASE,
+)
+_ANOTHER = re.compile(  # in a list that such a word began
+    rf" ?(?:[,，、;/]|或者?|和|及|\b(?:or|and)\b) ?([2-8][0-9]{{2,3}}[ -]?[0-9]{{4}}){_AFTER}(?! [0-9])"
 )
 _DIGITS = re.compile("[0-9](?:[ ()./+-]{0,4}[0-9]){6,}")  # quick to search for
 _PHONE = [_MOBILE, *(re.compile(f"{_BEFORE}(?:{one}){_AFTER}") for one in _PHONES)]
@@ -256,6 +259,8 @@ def _phone(text: str) -> Iterator[tuple[int, int]]:
             for found in pattern.finditer(text, max(0, start - 32), end):
                 if 7 <= sum(map(str.isdigit, found[1])) <= 12:
                     yield found.span(1)
+                    while found := _ANOTHER.match(text, found.end(1)):
+                        yield found.span(1)
 
 # %% ../../nbs/data/09_safety.ipynb #8d9cdf35
 KINDS: dict[str, Callable[[str], Iterable[tuple[int, int]]]] = {
