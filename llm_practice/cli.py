@@ -421,7 +421,8 @@ def main(
         )
         return 130
     except (ValueError, RuntimeError, OSError, ImportError) as error:
-        print(f"llm-practice {args.command}: {error}", file=sys.stderr)
+        hint = " Name yours with --text COLUMN." if "no column 'text'" in str(error) else ""
+        print(f"llm-practice {args.command}: {error}{hint}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
 
 # %% ../nbs/appendix/39_commands.ipynb #ace55db3

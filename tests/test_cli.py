@@ -210,3 +210,67 @@ def test_exit_codes_and_steps_that_are_not_there(cli, tmp_path):
 def test_python_can_run_the_package(module):
     run = [sys.executable, "-m", module, "steps", "mask"]
     assert "[EMAIL]" in subprocess.run(run, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_run_that_keeps_nothing_says_why(cli):
+    Path("reviews.csv").write_text("review,stars\nThe room was nice.,5\nToo loud for me.,2\n")
+    code, out, err = cli(
+        "clean", "reviews.csv", "-o", "o.csv", "--text", "review", "--language", "en"
+    )
+    assert code == 0 and "0  kept" in out
+    assert "2 of 2 documents fell to filter" in err and "basic, or none" in err
+    more = ["--removed", "gone.csv", "--overwrite", "--language", "en"]
+    assert "gone.csv" in cli("clean", "reviews.csv", "-o", "o.csv", "--text", "review", *more)[2]
+
+
+def test_what_is_removed_holds_no_personal_data_either(cli):
+    rows = [
+        {"text": "Mail me: jo@example.org."},
+        {"text": "Schreib mir an jo@example.org, bitte sehr."},
+    ]
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli("clean", "in.jsonl", "-o", "o.jsonl", "--removed", "gone.jsonl")[0] == 0
+    both = Path("gone.jsonl").read_text() + Path("o.jsonl").read_text()
+    assert both.count("[EMAIL]") == 2 and "jo@" not in both
+
+
+def test_a_line_that_cannot_be_read_is_kept_in_its_own_letters(cli):
+    lines = [
+        "id,text",
+        "1,Un café agréable et calme",
+        "2,Un café agréable,trop",
+        "3,Très bon hôtel",
+    ]
+    Path("in.csv").write_bytes("\n".join(lines).encode("cp1252") + b"\n")
+    assert cli("dedup", "in.csv", "-o", "o.csv", "--removed", "gone.jsonl")[0] == 0
+    assert "2,Un café agréable,trop" in Path("gone.jsonl").read_text(encoding="utf-8")
+
+
+def test_what_a_name_cannot_be_is_said(cli):
+    Path("in.csv").write_text("review\nIt rained.\n")
+    code, _, err = cli("dedup", "in.csv", "-o", "-", "--text", "review")
+    assert code == 2 and "not through a pipe" in err and not Path("-").exists()
+    assert "--text COLUMN" in cli("dedup", "in.csv", "-o", "o.csv")[2]
+    code, _, err = cli(
+        "tokenize", "in.csv", "-o", "o.txt", "--tokenizer", "minilm", "--text", "review"
+    )
+    assert code == 2 and "holds no tokens" in err
+
+
+def test_a_reason_that_no_document_has_is_named(cli):
+    Path("in.txt").write_text("It rained.\nIt rained.\n")
+    recipe = {"sources": ["in.txt"], "steps": ["exact_dedup"]}
+    process(recipe, "corpus", workers=1, progress=False)
+    assert "exact_dedup" in cli("removed", "corpus", "--reason", "exact")[1]
+    code, _, err = cli("removed", "corpus", "--reason", "gopher_few_words")
+    assert code == 2 and "exact_dedup" in err
+
+
+def test_a_package_that_is_not_there_is_one_line(cli, monkeypatch):
+    def process(*args, **settings):
+        raise ImportError("this needs the package py3langid: pip install py3langid")
+
+    monkeypatch.setattr("llm_practice.data.pipeline.process", process)
+    Path("in.txt").write_text("It rained.\n")
+    code, _, err = cli("clean", "in.txt", "-o", "o.txt")
+    assert code == 1 and err.startswith("llm-practice clean: this needs the package py3langid")

@@ -282,3 +282,12 @@ def test_a_name_that_arrow_cannot_know(tmp_path):
     assert pq.read_table(arrow_source(path))["text"].to_pylist() == ["one"]
     assert arrow_source("a.parquet") == "a.parquet"
     assert walk_files(tmp_path) == ([path], []) and files_below(tmp_path)[0] == [path]
+
+
+def test_a_corpus_as_input_does_not_bring_its_removed_documents_back(tmp_path):
+    (tmp_path / "in.txt").write_text("It rained.\nIt rained.\nIt snowed.\n")
+    recipe = {"sources": [str(tmp_path / "in.txt")], "steps": ["exact_dedup"]}
+    process(recipe, tmp_path / "corpus", workers=1, progress=False)
+    files, passed = files_below(tmp_path / "corpus")
+    assert [path.parent.name for path in files] == ["data"]
+    assert ("removed", "what a corpus has removed") in [(path.name, why) for path, why in passed]

@@ -109,6 +109,8 @@ def _check_filter(rules: Sequence[str], limits: dict[str, float] | None = None) 
         check_choice("rules", name, known)
     found = [by_name[rule] for by_name in FILTERS.values() for rule in rules if rule in by_name]
     names = {limit.name for rule in found for limit in rule.limits}
+    if limits and not names:
+        raise ValueError(f"limits={limits}: {', '.join(rules)} has none, gopher_quality has some")
     for name in limits or {}:
         check_choice("limits", name, sorted(names))
 

@@ -91,12 +91,17 @@ def sha256(
     return digest.hexdigest()
 
 # %% ../../nbs/engine/e02_files.ipynb #5fec9945
+_CORPUS = ("data", "manifest.json", "recipe.yaml")  # Beside the removed documents of a corpus
+
+
 def _why_passed(path: Path) -> str | None:
     "Why something that lies in a folder is passed over; None for a file, also one that may not be opened, and for a folder."
     if path.name.startswith(".") or path.name == "__MACOSX":
         return "hidden"
     if os.path.islink(path) and not os.path.exists(path):
         return "a link that leads nowhere"
+    if path.name == "removed" and all((path.parent / name).exists() for name in _CORPUS):
+        return "what a corpus has removed"
     if os.path.isdir(path):
         return "a link to a folder" if os.path.islink(path) else None
     return None if os.path.isfile(path) or not os.access(path, os.R_OK) else "no regular file"

@@ -25,6 +25,8 @@ def check_results(
     overwrite: bool,  # Files of these names may be replaced
 ) -> None:
     "Check every name that will be written, and make the folders that they lie in."
+    if "-" in (str(output), str(removed), *map(str, inputs)):
+        raise RecipeError("'-': documents come from files and go to files, not through a pipe")
     if inputs and output.suffix and not one_file and not output.is_dir():
         kinds = ", ".join(WRITTEN)
         raise RecipeError(

@@ -46,9 +46,10 @@ class BadRow(Exception):
         self,
         reason: str,  # What is wrong, and the way out
         raw: bytes | None = None,  # The bytes of the row
+        text: str | None = None,  # What they say, where that is known
     ):
         super().__init__(reason)
-        self.raw = raw
+        self.raw, self.text = raw, text
 
 # %% ../../nbs/engine/e07_rows.ipynb #96a11468
 class UnreadableRest(Exception):
@@ -273,8 +274,8 @@ def rows_of_lines(
             yield number, line
         elif line.strip():
             row = parse(line, options)
-            bad = isinstance(row, BadRow)
-            yield number, BadRow(str(row), _raw(line, encoding)) if bad else row
+            bad = isinstance(row, BadRow) and BadRow(str(row), _raw(line, encoding), line)
+            yield number, bad or row
 
 # %% ../../nbs/engine/e07_rows.ipynb #5c02d679
 def whole_file(
@@ -299,9 +300,7 @@ def _tee(file: IO[str], seen: list[str], again: list[str]) -> Iterator[str]:
         yield line
 
 # %% ../../nbs/engine/e07_rows.ipynb #878f0485
-def _csv_row(
-    fields: list[str], names: list[str], encoding: str, options: ReadOptions
-) -> dict | BadRow:
+def _csv_row(fields: list, names: list, encoding: str, options: ReadOptions) -> dict | BadRow:
     "A row of a table, or what is wrong with it."
     if len(fields) != len(names):
         return BadRow(f"{len(fields)} fields where the first line names {len(names)}")
@@ -365,8 +364,8 @@ def csv_rows(
             del seen[1:]
             reader = begin()
         if row is not None:
-            bad = isinstance(row, BadRow)
-            row = BadRow(str(row), _raw("".join(seen), encoding)) if bad else row
+            if isinstance(row, BadRow):
+                row = BadRow(str(row), _raw(line := "".join(seen), encoding), line)
             yield start + reader.line_num, row
 
 # %% ../../nbs/engine/e07_rows.ipynb #abaeb184

@@ -378,7 +378,8 @@ def as_document(
     "A row as a document; what the row says about itself goes before what its source says."
     said = {key: getattr(source, key) or facts.get(key) for key in _FACTS}
     if isinstance(row, BadRow):
-        text = (row.raw or b"")[:2000].decode("utf-8", "replace").strip()
+        text = row.text or (row.raw or b"").decode("utf-8", "backslashreplace")
+        text = join_surrogates(text).strip()
         return document(text, name, source.name, **said), [f"read: {row}"]
     rest = {key: value for key, value in row.items() if key != source.text}
     for key, columns in _FACTS.items():
