@@ -216,7 +216,7 @@ def test_a_result_has_a_name_that_can_be_written_down(tmp_path):
     [
         (PNG, "a PNG image"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG image"),
-        (gzip.compress(b"a"), "packed with gzip: give it a name that ends in .gz"),
+        (gzip.compress(b"a", mtime=0), "packed with gzip: give it a name that ends in .gz"),
         (zstd(b"a" * 9 + bytes(9)), "packed with zstd: give it a name that ends in .zst"),
         (b"PK\x03\x04\x14\0\x06\0", "a ZIP archive, or a document of an office"),
         (b"%PDF-1.4\n%\x01\x02", "a PDF document"),
