@@ -197,18 +197,19 @@ def _run_recipe(
     if args.dry_run:
         return _dry_run(args, recipe, Path(args.output).expanduser())
     output, column = Path(args.output).expanduser(), getattr(args, "text", "text")
-    corpus = _make(args, recipe, output, **engine)
-    save = partial(save_rows, overwrite=args.overwrite, stored=known_types(recipe))
+    corpus, removed = _make(args, recipe, output, **engine), getattr(args, "removed", None)
+    types = known_types(recipe) if _is_file(output) or removed else {}
+    save = partial(save_rows, overwrite=args.overwrite, stored=types)
     if _is_file(output):
         save(partial(rows, corpus) if rows else corpus.rows, output, column, added)
-    if getattr(args, "removed", None):
-        save(partial(corpus.rows, "removed"), args.removed, column)
+    if removed:
+        save(partial(corpus.rows, "removed"), removed, column)
     if not args.quiet:
         what = "kept, with the copies of each" if rows else "kept"
         print(run_summary(corpus.manifest, output, what))
     if _is_file(output) and not strangers(corpus.folder):
         shutil.rmtree(corpus.folder)
-    if warning := nothing_left(corpus.manifest, getattr(args, "removed", None)):
+    if warning := nothing_left(corpus.manifest, removed):
         print(warning, file=sys.stderr)
     return int(nothing_read(corpus.manifest))
 

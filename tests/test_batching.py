@@ -221,7 +221,8 @@ def test_rows_that_cannot_be_split(texts, labels, error, message):
 # --- texts and labels that do not fit ---------------------------------------------------------------------------------
 
 
-def some_tokenizer():
+@functools.cache
+def transformers_tokenizer():
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(find_model("minilm"))
@@ -243,13 +244,13 @@ def some_tokenizer():
 )
 def test_texts_and_labels_that_cannot_be_encoded(texts, labels, error, message):
     with pytest.raises(error, match=message):
-        encode(some_tokenizer(), texts, labels)
+        encode(transformers_tokenizer(), texts, labels)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_a_length_without_room_is_refused(length):
     with pytest.raises(ValueError, match=f"max_length={length} leaves no room beside 2"):
-        encode(some_tokenizer(), ["a"], max_length=length)
+        encode(transformers_tokenizer(), ["a"], max_length=length)
 
 
 def test_columns_of_tokens_are_kept():
@@ -600,13 +601,6 @@ def test_texts_without_an_order_are_refused(texts):
     if texts is not None:
         with pytest.raises(TypeError, match="labels (are given as|is one string).*pass a list"):
             encode(tokenizer, ["a"], texts)
-
-
-@functools.cache
-def transformers_tokenizer():
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(find_model("minilm"))
 
 
 def test_columns_of_every_kind_are_taken():
